@@ -1,0 +1,2 @@
+//! pointsman
+fn main() {}
