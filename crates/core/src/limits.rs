@@ -1,0 +1,37 @@
+//! Every limit of the process, in one place, with its arithmetic.
+//!
+//! A client connection may hold at most: one request being collected ([`COLLECT_REQUEST`]), the requests in flight
+//! ([`IN_FLIGHT`], a few hundred bytes each), what waits for the client ([`DOWNSTREAM_QUEUE`]) and for brokers
+//! ([`UPSTREAM_QUEUE`] in all), and one response being collected per upstream ([`COLLECT_RESPONSE`]).
+
+use std::time::Duration;
+
+/// Largest frame a client may send: Kafka's `socket.request.max.bytes`.
+pub const MAX_REQUEST: usize = 104_857_600;
+/// Largest frame a broker may send: `fetch.max.bytes` is 50 MiB by default, and one record may exceed it.
+pub const MAX_RESPONSE: usize = 512 << 20;
+/// Requests up to this size are read whole before they are routed; larger Produce requests are cut through.
+pub const COLLECT_REQUEST: usize = 1 << 20;
+/// Largest request other than Produce.
+pub const MAX_CONTROL_REQUEST: usize = 8 << 20;
+/// Fetch responses up to this size are read whole; larger ones are cut through.
+pub const COLLECT_RESPONSE: usize = 128 << 10;
+/// Largest response other than Fetch: the Metadata of 200,000 partitions is about 10 MiB.
+pub const MAX_CONTROL_RESPONSE: usize = 32 << 20;
+/// Requests of one client connection that are not answered yet. The Java client has 5 per connection, librdkafka up to
+/// 1,000 (`max.in.flight`); beyond this Pointsman stops reading.
+pub const IN_FLIGHT: usize = 256;
+/// Bytes that may wait for the client before Pointsman stops reading from brokers.
+pub const DOWNSTREAM_QUEUE: usize = 256 << 10;
+/// Bytes that may wait for brokers before Pointsman stops reading from the client.
+pub const UPSTREAM_QUEUE: usize = 2 << 20;
+/// Bytes read at once from a socket.
+pub const READ_CHUNK: usize = 64 << 10;
+/// Deadline of a TCP connection to a broker.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A frame must be complete this long after its first byte, as long as it makes no progress.
+pub const FRAME_STALL: Duration = Duration::from_secs(30);
+/// How long a request waits for a topology that knows its topic or coordinator before any broker is asked.
+pub const LOOKUP_WAIT: Duration = Duration::from_millis(500);
+/// Group and transaction coordinators that are remembered per cluster: about 100 bytes each.
+pub const COORDINATORS: usize = 100_000;

@@ -1,0 +1,170 @@
+//! Counters that the data plane writes and the control plane shows. Plain atomics: no lock, no allocation, no clock.
+
+use std::{
+    array,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Api keys are below this.
+pub const API_KEYS: usize = 128;
+/// Upper bounds of the latency buckets, in microseconds; one more bucket takes the rest.
+pub const LATENCY_BOUNDS_US: [u64; 14] = [
+    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    5_000_000,
+];
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+    /// The value.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// One more.
+    pub fn inc(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+    /// One less.
+    pub fn dec(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+    /// The value.
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Latencies in fixed buckets.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; LATENCY_BOUNDS_US.len() + 1],
+    sum_us: Counter,
+}
+
+impl Histogram {
+    /// Takes one latency in.
+    pub fn record(&self, latency: Duration) {
+        let us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < us);
+        self.buckets[bucket].add(1);
+        self.sum_us.add(us);
+    }
+    /// Counts per bucket (not cumulated), and the sum in microseconds.
+    pub fn values(&self) -> ([u64; LATENCY_BOUNDS_US.len() + 1], u64) {
+        (array::from_fn(|i| self.buckets[i].value()), self.sum_us.value())
+    }
+}
+
+/// Counters of one api.
+#[derive(Debug, Default)]
+pub struct ApiMetrics {
+    /// Requests received from clients.
+    pub requests: Counter,
+    /// Requests answered by Pointsman with an error, because of a switch or a missing cluster.
+    pub local_errors: Counter,
+    /// Time from a complete request to its complete response.
+    pub latency: Histogram,
+}
+
+/// All counters of one virtual cluster.
+#[derive(Debug)]
+pub struct VirtualClusterMetrics {
+    /// Per api key.
+    pub apis: [ApiMetrics; API_KEYS],
+    /// Open client connections.
+    pub connections: Gauge,
+    /// Client connections accepted.
+    pub accepted: Counter,
+    /// Open connections to brokers.
+    pub upstreams: Gauge,
+    /// Bytes from clients.
+    pub bytes_in: Counter,
+    /// Bytes to clients.
+    pub bytes_out: Counter,
+    /// Requests that were split over several brokers.
+    pub splits: Counter,
+    /// Closed client connections, by reason.
+    pub closed: [Counter; CloseReason::ALL.len()],
+}
+
+impl Default for VirtualClusterMetrics {
+    fn default() -> Self {
+        Self {
+            apis: array::from_fn(|_| ApiMetrics::default()),
+            connections: Gauge::default(),
+            accepted: Counter::default(),
+            upstreams: Gauge::default(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            splits: Counter::default(),
+            closed: array::from_fn(|_| Counter::default()),
+        }
+    }
+}
+
+/// Why a client connection was closed: metric label, log word and documentation at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseReason {
+    /// The client closed it.
+    ClientClosed,
+    /// The client's socket failed.
+    ClientError,
+    /// The client sent bytes that are no Kafka request Pointsman offers.
+    BadRequest,
+    /// A broker sent bytes that are no Kafka response.
+    BadResponse,
+    /// No broker could be reached for a request that no error can answer.
+    UpstreamFailed,
+    /// A switch found a request in flight that no error can answer.
+    Switched,
+    /// No cluster of the chain is available.
+    NoCluster,
+    /// The client made no progress within a deadline.
+    Stalled,
+    /// The process is shutting down.
+    Drained,
+}
+
+impl CloseReason {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [CloseReason; 9] = [
+        Self::ClientClosed,
+        Self::ClientError,
+        Self::BadRequest,
+        Self::BadResponse,
+        Self::UpstreamFailed,
+        Self::Switched,
+        Self::NoCluster,
+        Self::Stalled,
+        Self::Drained,
+    ];
+
+    /// The word used in metrics, logs and docs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ClientClosed => "client_closed",
+            Self::ClientError => "client_error",
+            Self::BadRequest => "bad_request",
+            Self::BadResponse => "bad_response",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::Switched => "switched",
+            Self::NoCluster => "no_cluster",
+            Self::Stalled => "stalled",
+            Self::Drained => "drained",
+        }
+    }
+}

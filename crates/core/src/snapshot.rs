@@ -1,0 +1,68 @@
+//! The immutable view of everything that decides, shared by all parts of the process.
+//!
+//! The control plane publishes a new [`Snapshot`] for each change; the data plane reads the newest one and never
+//! changes it. What grows by observation alone (leaders, coordinators, topic ids) sits in cells that snapshots share.
+
+use crate::{config::Address, offer::Offer, topic_ids::TopicIds, topology::TopologyCell};
+use std::sync::Arc;
+
+/// Everything that decides, at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Number of this snapshot; it only grows, over restarts too. A decision of an older generation is void.
+    pub generation: u64,
+    /// All clusters of the configuration.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// All virtual clusters of the configuration.
+    pub virtual_clusters: Vec<Arc<VirtualCluster>>,
+}
+
+impl Snapshot {
+    /// The virtual cluster of that name.
+    pub fn virtual_cluster(&self, name: &str) -> Option<&Arc<VirtualCluster>> {
+        self.virtual_clusters.iter().find(|v| &*v.name == name)
+    }
+}
+
+/// A real cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    /// Name in the configuration.
+    pub name: Arc<str>,
+    /// Bootstrap servers as last resolved from their source (static list, SRV record or file).
+    pub bootstrap: Vec<Address>,
+    /// Brokers, leaders and coordinators as last observed. Shared between snapshots.
+    pub topology: Arc<TopologyCell>,
+}
+
+/// What clients see.
+#[derive(Debug)]
+pub struct VirtualCluster {
+    /// Name in the configuration.
+    pub name: Arc<str>,
+    /// The cluster id that clients see: stable, derived from the name.
+    pub cluster_id: Arc<str>,
+    /// Advertised address of each slot; the index is the node id that clients see.
+    pub slots: Arc<[Address]>,
+    /// Whether all slots share one port: the slot a client means is then unknown.
+    pub shared_port: bool,
+    /// The clusters of the chain, in order of preference.
+    pub chain: Vec<Arc<Cluster>>,
+    /// The cluster that serves, or none: fenced during a switch, or no cluster has quorum.
+    pub active: Option<Active>,
+    /// What ApiVersions offers.
+    pub offer: Arc<Offer>,
+    /// Virtual topic ids. Shared between snapshots.
+    pub topic_ids: Arc<TopicIds>,
+}
+
+/// The active cluster of a chain.
+#[derive(Debug, Clone)]
+pub struct Active {
+    /// The cluster.
+    pub cluster: Arc<Cluster>,
+    /// Generation of the switch that made it active.
+    pub since: u64,
+    /// Added to real leader epochs; above every virtual epoch that clients were shown before this switch.
+    pub epoch_base: i32,
+}

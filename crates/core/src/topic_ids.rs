@@ -1,0 +1,123 @@
+//! Virtual topic ids: stable over switches, so that a client never takes a topic for a re-created one.
+//!
+//! A virtual id is the UUID v5 of (virtual cluster, topic name, incarnation). The incarnation is raised only when the
+//! real id of the topic changes on the *same* cluster, i.e. the topic was deleted and made again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+use uuid::Uuid;
+
+/// The virtual topic ids of one virtual cluster.
+#[derive(Debug)]
+pub struct TopicIds {
+    namespace: Uuid,
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_name: HashMap<Arc<str>, Entry>,
+    by_id: HashMap<Uuid, Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    virtual_id: Uuid,
+    incarnation: u32,
+    real: HashMap<Arc<str>, Uuid>,
+}
+
+impl TopicIds {
+    /// An empty table for the virtual cluster of that name. `incarnations` comes from the state store.
+    pub fn new(virtual_cluster: &str, incarnations: impl IntoIterator<Item = (Arc<str>, u32)>) -> Self {
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("pointsman:{virtual_cluster}").as_bytes());
+        let ids = Self { namespace, inner: RwLock::default() };
+        let mut inner = ids.inner.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, incarnation) in incarnations {
+            let virtual_id = derive(namespace, &name, incarnation);
+            inner.by_id.insert(virtual_id, name.clone());
+            inner.by_name.insert(name, Entry { virtual_id, incarnation, real: HashMap::new() });
+        }
+        drop(inner);
+        ids
+    }
+
+    /// The virtual id of `topic`, whose id on `cluster` is `real` (nil: unknown).
+    pub fn to_virtual(&self, cluster: &Arc<str>, topic: &str, real: Uuid) -> Uuid {
+        {
+            let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(entry) = inner.by_name.get(topic)
+                && (real.is_nil() || entry.real.get(cluster) == Some(&real))
+            {
+                return entry.virtual_id;
+            }
+        }
+        self.learn(cluster, topic, real)
+    }
+
+    /// The name of the topic with this virtual id, if clients were ever shown it and it is the newest incarnation.
+    pub fn name(&self, virtual_id: Uuid) -> Option<Arc<str>> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&virtual_id).cloned()
+    }
+
+    /// Topics that were made again, with their incarnation: what the state store keeps.
+    pub fn incarnations(&self) -> Vec<(Arc<str>, u32)> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let raised = inner.by_name.iter().filter(|(_, e)| e.incarnation > 0);
+        let mut all: Vec<_> = raised.map(|(name, e)| (name.clone(), e.incarnation)).collect();
+        all.sort();
+        all
+    }
+
+    fn learn(&self, cluster: &Arc<str>, topic: &str, real: Uuid) -> Uuid {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let Inner { by_name, by_id } = &mut *inner;
+        let name: Arc<str> = topic.into();
+        let entry = by_name.entry(name.clone()).or_insert_with(|| {
+            let virtual_id = derive(self.namespace, topic, 0);
+            by_id.insert(virtual_id, name.clone());
+            Entry { virtual_id, incarnation: 0, real: HashMap::new() }
+        });
+        if real.is_nil() {
+            return entry.virtual_id;
+        }
+        if let Some(before) = entry.real.insert(cluster.clone(), real)
+            && before != real
+        {
+            by_id.remove(&entry.virtual_id);
+            entry.incarnation += 1;
+            entry.virtual_id = derive(self.namespace, topic, entry.incarnation);
+            by_id.insert(entry.virtual_id, name);
+        }
+        entry.virtual_id
+    }
+}
+
+fn derive(namespace: Uuid, topic: &str, incarnation: u32) -> Uuid {
+    let mut name = topic.as_bytes().to_vec();
+    name.push(0);
+    name.extend_from_slice(&incarnation.to_be_bytes());
+    Uuid::new_v5(&namespace, &name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_keeps_its_id_over_clusters_and_changes_it_when_made_again() {
+        let ids = TopicIds::new("main", []);
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let first = ids.to_virtual(&a, "t", Uuid::from_u128(1));
+        assert_eq!(first, ids.to_virtual(&b, "t", Uuid::from_u128(2)));
+        assert_eq!(ids.name(first).as_deref(), Some("t"));
+        let again = ids.to_virtual(&a, "t", Uuid::from_u128(3));
+        assert_ne!(first, again);
+        assert_eq!((ids.name(first), ids.name(again).as_deref()), (None, Some("t")));
+        assert_eq!(ids.incarnations(), vec![("t".into(), 1)]);
+        let restarted = TopicIds::new("main", ids.incarnations());
+        assert_eq!(restarted.name(again).as_deref(), Some("t"));
+    }
+}
