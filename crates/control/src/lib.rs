@@ -1,1 +1,15 @@
-//! control
+//! The control plane: what watches clusters, decides by the machines of `core`, and publishes snapshots.
+//!
+//! It meets the data plane only in the immutable [`Snapshot`](pointsman_core::snapshot::Snapshot), in the channel of
+//! [`Signal`](pointsman_core::signal::Signal)s and in the [`Fence`]; neither imports the other.
+
+pub mod handle;
+
+use std::{future::Future, pin::Pin};
+
+/// The data plane's promise about old snapshots.
+pub trait Fence: Send + Sync {
+    /// Resolves when no client connection uses a snapshot older than `generation`: from then on nothing decided before can
+    /// reach a client. The caller bounds the wait.
+    fn passed(&self, generation: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
