@@ -1,0 +1,114 @@
+//! What a cluster should be, and the `server.properties` that follow from it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+/// Description of a cluster: every broker is a controller too, and the controller quorum is all of them, so that
+/// killing a majority takes the quorum with it.
+#[derive(Clone, Debug)]
+pub struct ClusterSpec {
+    /// Name for messages and directories.
+    pub name: String,
+    /// Number of brokers.
+    pub brokers: usize,
+    /// Node id of the first broker; the others follow.
+    pub base_node_id: usize,
+    /// Client ports, one per broker; empty: free ones are picked.
+    pub ports: Vec<u16>,
+    /// Cluster id: 22 characters of URL-safe base64; `None`: a random one.
+    pub cluster_id: Option<String>,
+    /// `min.insync.replicas` of topics that do not say otherwise, never more than there are brokers.
+    pub min_isr: usize,
+    /// Further lines of `server.properties`; they win over those set here.
+    pub properties: Vec<(String, String)>,
+    /// Further options of the JVM.
+    pub jvm_args: Vec<String>,
+}
+
+impl ClusterSpec {
+    /// A cluster with the settings of a small production cluster: replication 3, min ISR 2 where it is large
+    /// enough, node ids from 1.
+    pub fn new(name: &str, brokers: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            brokers,
+            base_node_id: 1,
+            ports: Vec::new(),
+            cluster_id: None,
+            min_isr: 2,
+            properties: Vec::new(),
+            jvm_args: Vec::new(),
+        }
+    }
+
+    /// The replication factor of internal topics and the sensible one for others.
+    pub fn replication(&self) -> usize {
+        self.brokers.min(3)
+    }
+
+    pub(super) fn node_id(&self, broker: usize) -> usize {
+        self.base_node_id + broker
+    }
+
+    pub(super) fn server_properties(&self, broker: usize, ports: &Ports, data: &Path) -> String {
+        let replication = self.replication().to_string();
+        let min_isr = self.min_isr.min(self.replication()).to_string();
+        let client = format!("PLAINTEXT://127.0.0.1:{}", ports.client[broker]);
+        let mut text = String::new();
+        for (key, value) in [
+            ("process.roles", "broker,controller"),
+            ("node.id", &self.node_id(broker).to_string()),
+            ("controller.quorum.voters", &self.voters(ports)),
+            ("listeners", &format!("{client},CONTROLLER://127.0.0.1:{}", ports.controller[broker])),
+            ("advertised.listeners", &client),
+            ("controller.listener.names", "CONTROLLER"),
+            ("log.dirs", &data.display().to_string()),
+            ("auto.create.topics.enable", "false"),
+            ("min.insync.replicas", &min_isr),
+            ("default.replication.factor", &replication),
+            ("offsets.topic.replication.factor", &replication),
+            ("offsets.topic.num.partitions", "4"),
+            ("transaction.state.log.replication.factor", &replication),
+            ("transaction.state.log.min.isr", &min_isr),
+            ("transaction.state.log.num.partitions", "4"),
+            ("share.coordinator.state.topic.replication.factor", &replication),
+            ("share.coordinator.state.topic.min.isr", &min_isr),
+            ("share.coordinator.state.topic.num.partitions", "4"),
+            ("group.initial.rebalance.delay.ms", "0"),
+            ("log.cleaner.dedupe.buffer.size", "4194304"),
+        ] {
+            let _ = writeln!(text, "{key}={value}");
+        }
+        for (key, value) in &self.properties {
+            let _ = writeln!(text, "{key}={value}");
+        }
+        text
+    }
+
+    fn voters(&self, ports: &Ports) -> String {
+        let voters: Vec<String> = (0..self.brokers)
+            .map(|b| format!("{}@127.0.0.1:{}", self.node_id(b), ports.controller[b]))
+            .collect();
+        voters.join(",")
+    }
+}
+
+/// The ports of a cluster, by broker.
+#[derive(Clone, Debug)]
+pub(super) struct Ports {
+    pub(super) client: Vec<u16>,
+    pub(super) controller: Vec<u16>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_broker_asks_for_no_second_replica() {
+        let ports = Ports { client: vec![1000], controller: vec![1001] };
+        let text = ClusterSpec::new("one", 1).server_properties(0, &ports, Path::new("/data"));
+        assert!(text.contains("\nmin.insync.replicas=1\n"), "{text}");
+        assert!(text.contains("\noffsets.topic.replication.factor=1\n"), "{text}");
+    }
+}
