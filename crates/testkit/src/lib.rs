@@ -6,6 +6,7 @@
 //! the simulator, which runs Pointsman's own pure failover machine and is behind the feature `sim`.
 
 pub mod cache;
+pub mod clients;
 pub mod kafka;
 pub mod log;
 pub mod process;

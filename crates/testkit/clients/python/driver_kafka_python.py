@@ -1,0 +1,56 @@
+"""One producer or one group consumer of kafka-python."""
+
+from kafka import KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError
+
+from lines import Spec, arguments, emit, error, finish, stop_signal
+
+
+def config(spec):
+    return {
+        "bootstrap_servers": spec.bootstrap.split(","),
+        "client_id": spec.client,
+        **arguments(spec),
+    }
+
+
+def produce(spec, stop):
+    producer = KafkaProducer(**{"acks": "all", **config(spec)})
+    for seq in spec.numbered(stop):
+        try:
+            future = producer.send(spec.topic, spec.value(seq), partition=seq % spec.partitions)
+        except KafkaError as e:
+            error(e)
+            continue
+        future.add_callback(lambda m, seq=seq: emit("ack", p=m.partition, o=m.offset, seq=seq))
+        future.add_errback(error)
+    producer.close(timeout=spec.flush)
+
+
+def consume(spec, stop):
+    settings = {"group_id": spec.group, "auto_offset_reset": "earliest", **config(spec)}
+    consumer = KafkaConsumer(spec.topic, **settings)
+    while not stop.is_set():
+        try:
+            batches = consumer.poll(timeout_ms=100)
+        except KafkaError as e:
+            error(e)
+            stop.wait(0.1)
+            continue
+        for records in batches.values():
+            for record in records:
+                emit("rec", p=record.partition, o=record.offset, v=record.value.decode())
+    consumer.close()
+
+
+def main():
+    spec = Spec()
+    stop = stop_signal()
+    try:
+        (produce if spec.mode == "produce" else consume)(spec, stop)
+    except Exception as e:
+        error(e, True)
+    finish()
+
+
+main()
