@@ -1,2 +1,21 @@
-//! xtask
-fn main() {}
+//! The gate and the generators of the workspace: `cargo xtask <name>`.
+
+mod tables;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
+    let outcome = match name {
+        "tables" => tables::run(rest),
+        _ => Err(format!("expected a task (tables), got {name:?}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
