@@ -6,6 +6,8 @@
 //! This crate must never open a socket, read a clock or spawn anything.
 
 pub mod config;
+pub mod failover;
+pub mod health;
 pub mod limits;
 pub mod metrics;
 pub mod offer;

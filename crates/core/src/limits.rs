@@ -35,3 +35,23 @@ pub const FRAME_STALL: Duration = Duration::from_secs(30);
 pub const LOOKUP_WAIT: Duration = Duration::from_millis(500);
 /// Group and transaction coordinators that are remembered per cluster: about 100 bytes each.
 pub const COORDINATORS: usize = 100_000;
+/// Bytes of a configuration file: a cluster is some 200 bytes, so this is thousands of them.
+pub const MAX_CONFIG: usize = 1 << 20;
+/// Slots of a virtual cluster: a listening socket each, and an entry each in every Metadata response.
+pub const MAX_SLOTS: u16 = 1_000;
+/// Least time between two rounds of probes over a whole cluster that passive signals ask for.
+pub const PROBE_ROUND_GAP: Duration = Duration::from_millis(10);
+/// Least time between two metadata refreshes of a cluster that stale routing asks for.
+pub const METADATA_GAP: Duration = Duration::from_millis(100);
+/// Time between two polls of all topics of a cluster, when nothing asks for one before.
+pub const ALL_TOPICS_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a switch waits for connections that still use an older snapshot. They are cut off by then: a lease of a
+/// request in flight is checked when its answer is released.
+pub const FENCE_WAIT: Duration = Duration::from_millis(250);
+/// Added to the epoch base at each switch on top of the highest epoch seen: what may pass unseen until the fence has.
+pub const EPOCH_MARGIN: i32 = 1024;
+/// A broker that has not reached a metadata quorum for so long is unhealthy. KRaft needs up to 2 s to notice a dead
+/// controller (`controller.quorum.fetch.timeout.ms`) and 1 to 2 s to elect one, twice if the first election is split.
+pub const METADATA_QUORUM_GRACE: Duration = Duration::from_secs(6);
+/// Switches that the state store remembers per virtual cluster.
+pub const SWITCH_HISTORY: usize = 100;

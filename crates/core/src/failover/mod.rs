@@ -1,0 +1,399 @@
+//! The failover machine of one chain: which of its clusters is active.
+//!
+//! Pure: `(state, input, now) → (state, actions)`. A change of the active cluster has two phases, so that no instant
+//! knows two of them:
+//!
+//! ```text
+//!             lost quorum, failback, command                    fence passed or its deadline
+//!  Serving ────────────────────────────────▶ Closing ─────────────────────────────────────┐
+//!     ▲      publish: no active cluster                                                   │
+//!     │                                                 some cluster may serve            ▼
+//!     └─────────────────────────────────────────────────────────────────────────────── choose
+//!     ▲                publish: active cluster, higher epoch base                         │
+//!     │                                                                           none    ▼
+//!     └──────────────────────────────────────────────────────────────────────────────── Closed
+//!                        a cluster has quorum (again)
+//! ```
+//!
+//! Moving away from a cluster that lost quorum is never delayed; moving towards a preferred one waits for `hold`.
+//! A fence or a command that was meant for another generation is void.
+
+mod policy;
+mod saved;
+#[cfg(test)]
+mod tests;
+
+pub use saved::Saved;
+
+use crate::{
+    Now,
+    config::{Failback, FailoverConfig},
+    health::Standing,
+    limits::{EPOCH_MARGIN, FENCE_WAIT},
+};
+use std::{collections::HashMap, sync::Arc};
+
+/// The outside world at the moment of a step.
+#[derive(Debug)]
+pub struct Moment<'a> {
+    /// Now.
+    pub now: Now,
+    /// The newest generation that was published; a step that publishes raises it.
+    pub generation: &'a mut u64,
+    /// Highest real leader epoch ever seen on any cluster of the chain.
+    pub max_epoch: i32,
+}
+
+/// What a machine is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A cluster's standing changed.
+    Standing {
+        /// The cluster.
+        cluster: Arc<str>,
+        /// Its standing now.
+        standing: Standing,
+        /// The first sign of the trouble that led to it.
+        trouble: Option<Now>,
+    },
+    /// Nothing uses a snapshot older than this generation any more.
+    Fenced {
+        /// Generation of the snapshot without active cluster.
+        generation: u64,
+    },
+    /// Time has come to [`Machine::deadline`].
+    Timer,
+}
+
+/// What an operator wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Make this cluster active, and stay there until it loses quorum.
+    Switch {
+        /// The cluster.
+        to: Arc<str>,
+        /// The generation the operator looked at; another switch since then voids the command.
+        seen: Option<u64>,
+    },
+    /// Go back to the most preferred cluster that has quorum, without waiting for `hold`.
+    Failback,
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The chain has no such cluster.
+    NotInChain(Arc<str>),
+    /// It is the active one.
+    AlreadyActive(Arc<str>),
+    /// It has no quorum.
+    NoQuorum(Arc<str>),
+    /// There was another switch since the generation that the operator looked at.
+    Outdated {
+        /// What the operator saw.
+        seen: u64,
+        /// Generation of the newest switch.
+        since: u64,
+    },
+    /// No cluster that is preferred to the active one has quorum.
+    NothingPreferred,
+    /// A switch is under way.
+    Switching,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotInChain(c) => write!(f, "the chain has no cluster {c}; name one of the chain"),
+            Self::AlreadyActive(c) => write!(f, "{c} is active already"),
+            Self::NoQuorum(c) => write!(f, "{c} has no quorum; see its brokers in the status"),
+            Self::Outdated { seen, since } => {
+                write!(f, "decided for generation {seen}, but generation {since} switched; look again")
+            }
+            Self::NothingPreferred => f.write_str("no cluster preferred to the active one has quorum"),
+            Self::Switching => f.write_str("a switch is under way; look again in a moment"),
+        }
+    }
+}
+
+/// What the caller must do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Publish a snapshot of this generation in which the chain has no active cluster, and answer
+    /// [`Input::Fenced`] when [`Machine::saved`] is stored and nothing uses an older snapshot.
+    Fence {
+        /// Generation to publish.
+        generation: u64,
+    },
+    /// Publish a snapshot of this generation in which this cluster is active, and store [`Machine::saved`].
+    Activate {
+        /// Generation to publish.
+        generation: u64,
+        /// The cluster.
+        cluster: Arc<str>,
+        /// Added to its real leader epochs.
+        epoch_base: i32,
+    },
+    /// Remember and log a finished change.
+    Report(Switch),
+}
+
+/// A finished change of the active cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switch {
+    /// Generation that made it.
+    pub generation: u64,
+    /// Cluster before.
+    pub from: Option<Arc<str>>,
+    /// Cluster after; `None`: no cluster of the chain has quorum.
+    pub to: Option<Arc<str>>,
+    /// Why.
+    pub reason: Reason,
+    /// The first sign of trouble, where there was one.
+    pub trouble: Option<Now>,
+}
+
+/// Why the active cluster changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The first activation after a start without state.
+    Start,
+    /// The active cluster lost quorum.
+    QuorumLost,
+    /// No cluster was active, and one has quorum.
+    QuorumBack,
+    /// A preferred cluster had quorum for the hold time.
+    Failback,
+    /// An operator said so.
+    Command,
+    /// The configuration took the active cluster out of the chain.
+    Reconfigured,
+}
+
+impl Reason {
+    /// In words, for log, status and metrics.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::QuorumLost => "quorum lost",
+            Self::QuorumBack => "quorum back",
+            Self::Failback => "failback",
+            Self::Command => "command",
+            Self::Reconfigured => "configuration changed",
+        }
+    }
+}
+
+/// The failover machine of one chain.
+#[derive(Debug)]
+pub struct Machine {
+    chain: Vec<Arc<str>>,
+    rules: FailoverConfig,
+    seen: HashMap<Arc<str>, Seen>,
+    phase: Phase,
+    /// Epoch base of the active cluster, or of the next one.
+    epoch_base: i32,
+    /// Generation of the newest fence or activation; 0: there was none since the state began.
+    since: u64,
+    /// When the active cluster became so.
+    activated: Now,
+    /// An operator chose the active cluster: no automatic failback.
+    pinned: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    standing: Standing,
+    since: Now,
+}
+
+#[derive(Debug, Clone)]
+enum Phase {
+    /// This cluster is active.
+    Serving(Arc<str>),
+    /// No cluster is active, but older snapshots may still be in use.
+    Closing(Leaving, Now),
+    /// No cluster is active, and nothing that was decided before is in use: `Some` says what was left.
+    Closed(Option<Leaving>),
+}
+
+#[derive(Debug, Clone)]
+struct Leaving {
+    from: Option<Arc<str>>,
+    /// Meant to become active, if it still has quorum by then.
+    wanted: Option<Arc<str>>,
+    reason: Reason,
+    trouble: Option<Now>,
+}
+
+impl Machine {
+    /// A machine that has never activated anything.
+    pub fn new(chain: Vec<Arc<str>>, rules: FailoverConfig) -> Self {
+        Self {
+            chain,
+            rules,
+            seen: HashMap::new(),
+            phase: Phase::Closed(None),
+            epoch_base: 0,
+            since: 0,
+            activated: Now::ZERO,
+            pinned: false,
+        }
+    }
+
+    /// The active cluster.
+    pub fn active(&self) -> Option<&Arc<str>> {
+        if let Phase::Serving(cluster) = &self.phase { Some(cluster) } else { None }
+    }
+
+    /// Generation of the newest fence or activation.
+    pub fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// Added to the real leader epochs of the active cluster.
+    pub fn epoch_base(&self) -> i32 {
+        self.epoch_base
+    }
+
+    /// When to step with [`Input::Timer`], if nothing happens before.
+    pub fn deadline(&self) -> Option<Now> {
+        match &self.phase {
+            Phase::Closing(_, deadline) => Some(*deadline),
+            Phase::Serving(active) => self.failback_at(active).map(|(at, _)| at),
+            Phase::Closed(_) => None,
+        }
+    }
+
+    /// Takes an input in.
+    pub fn step(&mut self, input: Input, moment: &mut Moment<'_>) -> Vec<Action> {
+        let mut trouble = None;
+        match input {
+            Input::Standing { cluster, standing, trouble: sign } => {
+                trouble = sign;
+                self.note(cluster, standing, moment.now);
+            }
+            Input::Fenced { generation } if generation == self.since => self.pass_fence(),
+            Input::Fenced { .. } => {}
+            Input::Timer => self.expire_fence(moment.now),
+        }
+        self.decide(trouble, moment)
+    }
+
+    /// Takes an operator's command in.
+    pub fn command(&mut self, command: Command, moment: &mut Moment<'_>) -> Result<Vec<Action>, Refusal> {
+        let to = match command {
+            Command::Switch { to, seen } => self.check_switch(to, seen)?,
+            Command::Failback => self.check_failback()?,
+        };
+        if let Phase::Closed(Some(left)) = &mut self.phase {
+            left.wanted = Some(to);
+            left.reason = Reason::Command;
+            return Ok(self.decide(None, moment));
+        }
+        Ok(self.leave(Some(to), Reason::Command, None, moment))
+    }
+
+    /// Takes a changed configuration of the chain in. An active cluster that is no longer in it is left.
+    pub fn configure(
+        &mut self,
+        chain: Vec<Arc<str>>,
+        rules: FailoverConfig,
+        moment: &mut Moment<'_>,
+    ) -> Vec<Action> {
+        self.seen.retain(|name, _| chain.contains(name));
+        (self.chain, self.rules) = (chain, rules);
+        match self.active() {
+            Some(active) if !self.chain.contains(active) => {
+                let next = self.first_eligible();
+                self.leave(next, Reason::Reconfigured, None, moment)
+            }
+            _ => self.decide(None, moment),
+        }
+    }
+
+    fn note(&mut self, cluster: Arc<str>, standing: Standing, now: Now) {
+        let same = self.seen.get(&cluster).is_some_and(|s| s.standing == standing);
+        if self.chain.contains(&cluster) && !same {
+            self.seen.insert(cluster, Seen { standing, since: now });
+        }
+    }
+
+    fn pass_fence(&mut self) {
+        if let Phase::Closing(left, _) = &self.phase {
+            self.phase = Phase::Closed(Some(left.clone()));
+        }
+    }
+
+    fn expire_fence(&mut self, now: Now) {
+        if let Phase::Closing(_, deadline) = &self.phase
+            && now >= *deadline
+        {
+            self.pass_fence();
+        }
+    }
+
+    fn decide(&mut self, trouble: Option<Now>, moment: &mut Moment<'_>) -> Vec<Action> {
+        match &self.phase {
+            Phase::Serving(active) => match self.reason_to_leave(active, moment.now) {
+                Some((to, reason)) => self.leave(to, reason, trouble, moment),
+                None => Vec::new(),
+            },
+            Phase::Closing(..) => Vec::new(),
+            Phase::Closed(None) => match self.first_eligible() {
+                Some(first) => self.leave(Some(first), self.opening(), None, moment),
+                None => Vec::new(),
+            },
+            Phase::Closed(Some(left)) => self.open(left.clone(), moment),
+        }
+    }
+
+    fn opening(&self) -> Reason {
+        if self.since == 0 { Reason::Start } else { Reason::QuorumBack }
+    }
+
+    /// First phase: nothing is active.
+    fn leave(
+        &mut self,
+        wanted: Option<Arc<str>>,
+        reason: Reason,
+        trouble: Option<Now>,
+        moment: &mut Moment<'_>,
+    ) -> Vec<Action> {
+        let from = self.active().cloned();
+        if self.since > 0 {
+            let above_all = moment.max_epoch.max(0).saturating_add(EPOCH_MARGIN);
+            self.epoch_base = self.epoch_base.saturating_add(above_all);
+        }
+        self.since = next(moment.generation);
+        let left = Leaving { from, wanted, reason, trouble };
+        self.phase = Phase::Closing(left, moment.now + FENCE_WAIT);
+        vec![Action::Fence { generation: self.since }]
+    }
+
+    /// Second phase: the cluster that was meant, if it still has quorum, or the first that has.
+    fn open(&mut self, left: Leaving, moment: &mut Moment<'_>) -> Vec<Action> {
+        let Leaving { from, wanted, reason, trouble } = left;
+        let wanted = wanted.filter(|w| self.standing(w) == Standing::Quorum);
+        let report =
+            |generation, to| Action::Report(Switch { generation, from: from.clone(), to, reason, trouble });
+        let Some(cluster) = wanted.clone().or_else(|| self.first_eligible()) else {
+            let rest = Leaving { from: None, wanted: None, reason: Reason::QuorumBack, trouble: None };
+            self.phase = Phase::Closed(Some(rest));
+            return from.is_some().then(|| report(self.since, None)).into_iter().collect();
+        };
+        self.since = next(moment.generation);
+        self.activated = moment.now;
+        let chosen = reason == Reason::Command && wanted.is_some();
+        self.pinned = chosen && self.chain.first() != Some(&cluster);
+        self.phase = Phase::Serving(cluster.clone());
+        let (generation, epoch_base) = (self.since, self.epoch_base);
+        let report = report(generation, Some(cluster.clone()));
+        vec![Action::Activate { generation, cluster, epoch_base }, report]
+    }
+}
+
+fn next(generation: &mut u64) -> u64 {
+    *generation += 1;
+    *generation
+}

@@ -1,0 +1,45 @@
+//! What of a machine survives a restart.
+
+use super::{Machine, Phase};
+use crate::{Now, config::FailoverConfig};
+use std::sync::Arc;
+
+/// What the state store keeps of a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct Saved {
+    /// The active cluster.
+    pub active: Option<Arc<str>>,
+    /// Generation of the newest fence or activation; 0: there was none yet.
+    pub since: u64,
+    /// Epoch base of the active cluster, or the one reserved for the next.
+    pub epoch_base: i32,
+    /// An operator chose the active cluster.
+    #[serde(default)]
+    pub pinned: bool,
+}
+
+impl Machine {
+    /// What to store now.
+    pub fn saved(&self) -> Saved {
+        Saved {
+            active: self.active().cloned(),
+            since: self.since,
+            epoch_base: self.epoch_base,
+            pinned: self.pinned,
+        }
+    }
+
+    /// A machine that goes on where a process before this one ended. An active cluster that the chain no longer has
+    /// is left: its place is taken as if it had lost quorum.
+    pub fn restore(saved: &Saved, chain: Vec<Arc<str>>, rules: FailoverConfig, now: Now) -> Self {
+        let mut machine = Machine::new(chain, rules);
+        machine.since = saved.since;
+        machine.epoch_base = saved.epoch_base;
+        machine.pinned = saved.pinned;
+        machine.activated = now;
+        if let Some(active) = saved.active.as_ref().filter(|a| machine.chain.contains(a)) {
+            machine.phase = Phase::Serving(active.clone());
+        }
+        machine
+    }
+}

@@ -1,0 +1,212 @@
+use super::*;
+use std::time::Duration;
+
+const S: Duration = Duration::from_secs(1);
+
+/// A machine with its clock and its counter of generations.
+struct World {
+    machine: Machine,
+    generation: u64,
+    now: Now,
+    max_epoch: i32,
+}
+
+fn chain() -> Vec<Arc<str>> {
+    vec!["a".into(), "b".into()]
+}
+
+fn rules() -> FailoverConfig {
+    FailoverConfig { automatic: true, failback: Failback::Automatic, hold: 30 * S }
+}
+
+impl World {
+    fn new(rules: FailoverConfig) -> Self {
+        Self { machine: Machine::new(chain(), rules), generation: 0, now: Now::ZERO, max_epoch: -1 }
+    }
+
+    /// Both clusters have quorum, `a` is active.
+    fn serving() -> Self {
+        let mut world = Self::new(rules());
+        world.standing("a", Standing::Quorum);
+        world.standing("b", Standing::Quorum);
+        world.fenced();
+        assert_eq!(world.active(), Some("a"));
+        world
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Action> {
+        let mut moment =
+            Moment { now: self.now, generation: &mut self.generation, max_epoch: self.max_epoch };
+        self.machine.step(input, &mut moment)
+    }
+
+    fn command(&mut self, command: Command) -> Result<Vec<Action>, Refusal> {
+        let mut moment =
+            Moment { now: self.now, generation: &mut self.generation, max_epoch: self.max_epoch };
+        self.machine.command(command, &mut moment)
+    }
+
+    fn standing(&mut self, cluster: &str, standing: Standing) -> Vec<Action> {
+        self.step(Input::Standing { cluster: cluster.into(), standing, trouble: None })
+    }
+
+    fn fenced(&mut self) -> Vec<Action> {
+        self.step(Input::Fenced { generation: self.machine.since() })
+    }
+
+    fn at(&mut self, now: Now) -> Vec<Action> {
+        self.now = now;
+        self.step(Input::Timer)
+    }
+
+    fn active(&self) -> Option<&str> {
+        self.machine.active().map(|a| &**a)
+    }
+}
+
+#[test]
+fn the_first_start_waits_until_preferred_clusters_are_decided() {
+    let mut world = World::new(rules());
+    assert_eq!(world.standing("b", Standing::Quorum), []);
+    assert_eq!(world.standing("a", Standing::Lost), [Action::Fence { generation: 1 }]);
+    let actions = world.fenced();
+    assert_eq!(actions[0], Action::Activate { generation: 2, cluster: "b".into(), epoch_base: 0 });
+}
+
+#[test]
+fn a_switch_fences_first_and_raises_the_epoch_base() {
+    let mut world = World::serving();
+    world.max_epoch = 7;
+    assert_eq!(world.standing("a", Standing::Lost), [Action::Fence { generation: 3 }]);
+    assert_eq!((world.active(), world.machine.deadline()), (None, Some(FENCE_WAIT)));
+    let actions = world.fenced();
+    let activate = Action::Activate { generation: 4, cluster: "b".into(), epoch_base: 7 + EPOCH_MARGIN };
+    assert_eq!(actions[0], activate);
+    let Action::Report(switch) = &actions[1] else { panic!("{actions:?}") };
+    assert_eq!((switch.from.as_deref(), switch.to.as_deref()), (Some("a"), Some("b")));
+    assert_eq!(switch.reason, Reason::QuorumLost);
+}
+
+#[test]
+fn a_fence_that_never_passes_is_bounded() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    assert_eq!(world.at(FENCE_WAIT - Duration::from_millis(1)), []);
+    assert_eq!(world.at(FENCE_WAIT).len(), 2);
+    assert_eq!(world.active(), Some("b"));
+}
+
+#[test]
+fn the_fence_of_another_generation_is_void() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    assert_eq!(world.step(Input::Fenced { generation: 2 }), []);
+    assert_eq!(world.active(), None);
+}
+
+#[test]
+fn without_any_quorum_nothing_is_active_until_one_is_back() {
+    let mut world = World::serving();
+    world.standing("b", Standing::Lost);
+    world.standing("a", Standing::Lost);
+    let actions = world.fenced();
+    assert!(matches!(&actions[..], [Action::Report(s)] if s.to.is_none()), "{actions:?}");
+    let actions = world.standing("b", Standing::Quorum);
+    assert!(matches!(&actions[0], Action::Activate { cluster, .. } if &**cluster == "b"), "{actions:?}");
+}
+
+#[test]
+fn failback_waits_for_an_unbroken_hold() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    world.fenced();
+    world.now = 10 * S;
+    world.standing("a", Standing::Quorum);
+    world.now = 35 * S;
+    world.standing("a", Standing::Lost);
+    world.standing("a", Standing::Quorum);
+    assert_eq!(world.at(64 * S), []);
+    assert_eq!(world.machine.deadline(), Some(65 * S));
+    assert_eq!(world.at(65 * S).len(), 1);
+    world.fenced();
+    assert_eq!(world.active(), Some("a"));
+}
+
+#[test]
+fn moving_away_from_a_dead_cluster_is_never_delayed() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    world.fenced();
+    world.now = S;
+    world.standing("a", Standing::Quorum);
+    world.standing("b", Standing::Lost);
+    world.fenced();
+    assert_eq!(world.active(), Some("a"));
+}
+
+#[test]
+fn a_command_switches_and_is_not_undone_by_failback() {
+    let mut world = World::serving();
+    world.command(Command::Switch { to: "b".into(), seen: Some(2) }).unwrap();
+    world.fenced();
+    assert_eq!(world.active(), Some("b"));
+    assert_eq!((world.at(1000 * S), world.machine.deadline()), (vec![], None));
+    world.command(Command::Failback).unwrap();
+    world.fenced();
+    assert_eq!(world.active(), Some("a"));
+}
+
+#[test]
+fn commands_that_cannot_be_right_are_refused() {
+    let mut world = World::serving();
+    let switch = |to: &str, seen| Command::Switch { to: to.into(), seen };
+    assert_eq!(world.command(switch("c", None)), Err(Refusal::NotInChain("c".into())));
+    assert_eq!(world.command(switch("a", None)), Err(Refusal::AlreadyActive("a".into())));
+    assert_eq!(world.command(switch("b", Some(1))), Err(Refusal::Outdated { seen: 1, since: 2 }));
+    assert_eq!(world.command(Command::Failback), Err(Refusal::NothingPreferred));
+    world.standing("b", Standing::Lost);
+    assert_eq!(world.command(switch("b", None)), Err(Refusal::NoQuorum("b".into())));
+}
+
+#[test]
+fn without_automatic_failover_only_a_command_moves_clients() {
+    let mut world = World::new(FailoverConfig { automatic: false, ..rules() });
+    world.standing("b", Standing::Quorum);
+    world.standing("a", Standing::Lost);
+    assert_eq!(world.active(), None, "waits for the first of the chain");
+    world.standing("a", Standing::Quorum);
+    world.fenced();
+    world.standing("a", Standing::Lost);
+    assert_eq!(world.active(), Some("a"));
+    world.command(Command::Switch { to: "b".into(), seen: None }).unwrap();
+    world.fenced();
+    assert_eq!(world.active(), Some("b"));
+}
+
+#[test]
+fn a_restart_goes_on_with_the_active_cluster_and_its_epoch_base() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    let fencing = world.machine.saved();
+    world.fenced();
+    let saved = world.machine.saved();
+    world.machine = Machine::restore(&saved, chain(), rules(), Now::ZERO);
+    assert_eq!((world.active(), world.machine.epoch_base()), (Some("b"), EPOCH_MARGIN));
+
+    // Between the two phases: whatever was about to be activated may have been, so the base rises once more.
+    world.machine = Machine::restore(&fencing, chain(), rules(), Now::ZERO);
+    world.standing("a", Standing::Lost);
+    world.standing("b", Standing::Quorum);
+    world.fenced();
+    assert_eq!((world.active(), world.machine.epoch_base()), (Some("b"), 2 * EPOCH_MARGIN));
+}
+
+#[test]
+fn a_chain_without_the_active_cluster_leaves_it() {
+    let mut world = World::serving();
+    let mut moment = Moment { now: S, generation: &mut world.generation, max_epoch: 0 };
+    let actions = world.machine.configure(vec!["b".into()], rules(), &mut moment);
+    assert_eq!(actions, [Action::Fence { generation: 3 }]);
+    world.fenced();
+    assert_eq!(world.active(), Some("b"));
+}
