@@ -11,6 +11,7 @@ pub mod health;
 pub mod limits;
 pub mod metrics;
 pub mod offer;
+pub mod plan;
 pub mod signal;
 pub mod snapshot;
 pub mod status;

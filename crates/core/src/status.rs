@@ -68,6 +68,8 @@ pub struct VirtualClusterStatus {
     pub connections: u64,
     /// Slot → broker of the active cluster.
     pub slots: Vec<SlotStatus>,
+    /// Switches since the state began; only grows.
+    pub switches_total: u64,
     /// The last switches, newest first.
     pub switches: Vec<SwitchStatus>,
     /// What each standby lacks.

@@ -3,7 +3,26 @@
 //! A value of these types is a promise: names resolve, ports do not overlap, numbers are in range. What users write
 //! becomes a [`Config`] in one step, or an error that names the file, the line, the path of the key and the remedy.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+mod address;
+mod clusters;
+mod error;
+mod parse;
+mod read;
+#[cfg(test)]
+mod tests;
+mod virtual_clusters;
+mod yaml;
+
+pub use address::AddressError;
+pub use error::{ConfigError, ConfigErrors};
+pub(crate) use read::duration_text;
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,7 +41,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdminConfig {
     /// Address it listens on; loopback only. Default 127.0.0.1:9901.
-    pub listen: std::net::SocketAddr,
+    pub listen: SocketAddr,
 }
 
 /// The state store.
@@ -75,6 +94,8 @@ pub enum Bootstrap {
         name: Arc<str>,
         /// Time between look-ups, 1 s or more; default 30 s.
         refresh: Duration,
+        /// The DNS server to ask; `None`: those of the system.
+        resolver: Option<SocketAddr>,
     },
     /// `bootstrap_servers: { file: brokers.txt, refresh: 1s }`: one `host:port` a line, `#` comments; watched.
     File {
@@ -104,6 +125,21 @@ pub struct HealthConfig {
     pub quorum: Quorum,
     /// Discovered brokers that are gone for so long no longer count; `None`: only configured brokers count.
     pub forget_after: Option<Duration>,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        Self {
+            probe: ProbeKind::Kafka,
+            interval: Duration::from_millis(500),
+            edge_interval: Duration::from_millis(50),
+            timeout: Duration::from_secs(1),
+            unhealthy_after: 3,
+            healthy_after: 2,
+            quorum: Quorum::Majority,
+            forget_after: None,
+        }
+    }
 }
 
 /// What a probe asks.
@@ -161,6 +197,12 @@ pub struct FailoverConfig {
     /// How long a preferred cluster must have had quorum, without a break, before clients move back to it; also the least time
     /// between two switches towards it. Default 30 s.
     pub hold: Duration,
+}
+
+impl Default for FailoverConfig {
+    fn default() -> Self {
+        Self { automatic: true, failback: Failback::Automatic, hold: Duration::from_secs(30) }
+    }
 }
 
 /// Whether clients return to a preferred cluster by themselves.
