@@ -1,0 +1,155 @@
+//! Tests of the configuration: the documented examples, the defaults, and the exact words of every kind of fault.
+
+use super::*;
+use std::path::Path;
+
+mod faults;
+
+/// The complete highly available setup of the documentation, verbatim.
+const SMALL: &str = "\
+clusters:
+  primary:   { bootstrap_servers: [kafka-a0:9092, kafka-a1:9092, kafka-a2:9092] }
+  secondary: { bootstrap_servers: [kafka-b0:9092, kafka-b1:9092, kafka-b2:9092] }
+virtual_clusters:
+  main:
+    listen: 0.0.0.0:9092-9096          # one port per slot; bootstrap from any of them
+    advertise: kafka.example.com
+    chain: [primary, secondary]
+";
+
+fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    Config::parse(text, "pointsman.yaml", Path::new("/etc/pointsman"))
+}
+
+fn address(host: &str) -> Address {
+    Address { host: host.into(), port: 9092 }
+}
+
+#[test]
+fn the_small_example_has_the_documented_defaults() {
+    let config = parse(SMALL).expect("the example of the documentation");
+
+    let cluster = |name: &str, hosts: [&str; 3]| ClusterConfig {
+        name: name.into(),
+        bootstrap: Bootstrap::Static(hosts.map(address).to_vec()),
+        region: None,
+        health: HealthConfig {
+            probe: ProbeKind::Kafka,
+            interval: Duration::from_millis(500),
+            edge_interval: Duration::from_millis(50),
+            timeout: Duration::from_secs(1),
+            unhealthy_after: 3,
+            healthy_after: 2,
+            quorum: Quorum::Majority,
+            forget_after: None,
+        },
+    };
+    let expected = Config {
+        admin: AdminConfig { listen: SocketAddr::from(([127, 0, 0, 1], 9901)) },
+        state: StateConfig::File("/etc/pointsman/pointsman-state.json".into()),
+        clusters: vec![
+            cluster("primary", ["kafka-a0", "kafka-a1", "kafka-a2"]),
+            cluster("secondary", ["kafka-b0", "kafka-b1", "kafka-b2"]),
+        ],
+        virtual_clusters: vec![VirtualClusterConfig {
+            name: "main".into(),
+            bind: IpAddr::from([0, 0, 0, 0]),
+            ports: (9092, 9096),
+            slots: 5,
+            advertise: "kafka.example.com".into(),
+            chain: vec!["primary".into(), "secondary".into()],
+            failover: FailoverConfig {
+                automatic: true,
+                failback: Failback::Automatic,
+                hold: Duration::from_secs(30),
+            },
+        }],
+    };
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn every_key_of_this_release_is_read() {
+    let config = parse(
+        "
+admin: { listen: '[::1]:9000' }
+state: { file: /var/lib/pointsman/state.json }
+clusters:
+  srv:
+    bootstrap_servers: { srv: _kafka._tcp.example.com, refresh: 10s, resolver: 127.0.0.1:5353 }
+    health: { probe: tcp, edge_interval: 20ms, timeout: 1m, forget_after: 1h, quorum: 7 }
+  file:
+    bootstrap_servers: { file: servers.txt, refresh: 500ms }
+    health:
+      probe: { http: { port: 8081, path: /schemas/types } }
+      interval: 20ms
+      unhealthy_after: 1
+      healthy_after: 5
+virtual_clusters:
+  main:
+    mode: kafka
+    listen: 127.0.0.1:9092
+    slots: 8
+    chain: [srv, file]
+    failover: { automatic: false, scope: cluster, failback: manual, hold: 0s }
+  other: { listen: '[::1]:9092', chain: [file] }
+",
+    )
+    .expect("a valid configuration");
+
+    assert_eq!(config.admin.listen.to_string(), "[::1]:9000");
+    assert_eq!(config.state, StateConfig::File("/var/lib/pointsman/state.json".into()));
+    let [srv, file] = &config.clusters[..] else { panic!("expected two clusters") };
+    let resolver = Some(SocketAddr::from(([127, 0, 0, 1], 5353)));
+    let refresh = Duration::from_secs(10);
+    assert_eq!(srv.bootstrap, Bootstrap::Srv { name: "_kafka._tcp.example.com".into(), refresh, resolver });
+    assert_eq!((&srv.health.probe, srv.health.quorum), (&ProbeKind::Tcp, Quorum::AtLeast(7)));
+    assert_eq!(srv.health.edge_interval, Duration::from_millis(20));
+    assert_eq!(srv.health.timeout, Duration::from_secs(60));
+    assert_eq!(srv.health.forget_after, Some(Duration::from_secs(3600)));
+    let refresh = Duration::from_millis(500);
+    assert_eq!(file.bootstrap, Bootstrap::File { path: "/etc/pointsman/servers.txt".into(), refresh });
+    assert_eq!(file.health.probe, ProbeKind::Http { port: 8081, path: "/schemas/types".into() });
+    assert_eq!(file.health.edge_interval, Duration::from_millis(20), "never above the interval");
+    assert_eq!((file.health.unhealthy_after, file.health.healthy_after), (1, 5));
+    let [main, other] = &config.virtual_clusters[..] else { panic!("expected two virtual clusters") };
+    assert_eq!((main.ports, main.slots, &*main.advertise), ((9092, 9092), 8, "127.0.0.1"));
+    assert_eq!((main.failover.automatic, main.failover.failback), (false, Failback::Manual));
+    assert_eq!(main.failover.hold, Duration::ZERO);
+    assert_eq!((&*other.advertise, other.slots), ("::1", 3), "a file may name any number; 3 are assumed");
+}
+
+#[test]
+fn one_port_has_as_many_slots_as_the_largest_cluster_has_servers() {
+    let config = parse(
+        "
+clusters:
+  a: { bootstrap_servers: [a0:1, a1:1] }
+  b: { bootstrap_servers: [b0:1, b1:1, b2:1, b3:1] }
+virtual_clusters:
+  main: { listen: 127.0.0.1:9092, chain: [a, b] }
+  only: { listen: 127.0.0.1:9093, chain: [a] }
+",
+    )
+    .expect("a valid configuration");
+
+    let slots: Vec<u16> = config.virtual_clusters.iter().map(|v| v.slots).collect();
+    assert_eq!(slots, [4, 2]);
+}
+
+#[test]
+fn an_alias_repeats_what_its_anchor_holds() {
+    let config = parse(
+        "
+clusters:
+  a: { bootstrap_servers: [a0:1], health: &fast { interval: 100ms } }
+  b: { bootstrap_servers: [b0:1], health: *fast }
+virtual_clusters:
+  main: { listen: 127.0.0.1:9092, chain: [a, b] }
+",
+    )
+    .expect("a valid configuration");
+
+    assert_eq!(config.clusters[0].health, config.clusters[1].health);
+    assert_eq!(config.clusters[1].health.interval, Duration::from_millis(100));
+}

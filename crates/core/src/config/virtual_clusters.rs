@@ -1,0 +1,236 @@
+//! `virtual_clusters`: what clients see: ports, slots, the chain and how it switches.
+
+use super::{
+    Address, Bootstrap, ClusterConfig, FailoverConfig, VirtualClusterConfig,
+    address::{parse_listen, valid_host},
+    clusters::named_entries,
+    error::{Problems, closest},
+    parse::Listener,
+    read::{Field, Keys, Table, words},
+    yaml::Value,
+};
+use crate::{config::Failback, limits::MAX_SLOTS};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
+
+const VIRTUAL: Keys = Keys {
+    known: &["mode", "listen", "slots", "advertise", "chain", "failover"],
+    later: &["tls", "sasl", "routes"],
+};
+const FAILOVER: Keys = Keys { known: &["automatic", "scope", "failback", "hold"], later: &[] };
+const LISTEN: &str = "write listen: 0.0.0.0:9092-9096";
+const CHAIN: &str = "write chain: [primary, secondary]";
+/// Slots that a cluster counts for when its servers are not in the file.
+const SLOTS_OF_UNKNOWN: usize = 3;
+
+/// Where a virtual cluster listens, once that is known to be right.
+#[derive(Clone, Copy)]
+struct Listen {
+    bind: IpAddr,
+    ports: (u16, u16),
+}
+
+pub(super) fn read_virtual_clusters(
+    root: &Table<'_>,
+    clusters: &[ClusterConfig],
+    listeners: &mut Vec<Listener>,
+    problems: &mut Problems,
+) -> Vec<VirtualClusterConfig> {
+    let remedy =
+        "write virtual_clusters: { main: { listen: 127.0.0.1:9092-9096, chain: [primary, secondary] } }";
+    let Some(table) = named_entries(root, "virtual_clusters", "virtual clusters", remedy, problems) else {
+        return Vec::new();
+    };
+    let known = root.get("clusters").map(cluster_names).unwrap_or_default();
+    let mut read = |(name, field): (&str, &Field<'_>)| {
+        read_virtual_cluster(name, field, &known, clusters, listeners, problems)
+    };
+    table.entries().filter_map(&mut read).collect()
+}
+
+/// Every cluster that the file names, also those with faults: a chain may name them.
+fn cluster_names<'a>(field: &Field<'a>) -> Vec<&'a str> {
+    match &field.node.value {
+        Value::Mapping(entries) => {
+            let mut names: Vec<_> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
+            names.dedup();
+            names
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn read_virtual_cluster(
+    name: &str,
+    field: &Field<'_>,
+    known: &[&str],
+    clusters: &[ClusterConfig],
+    listeners: &mut Vec<Listener>,
+    problems: &mut Problems,
+) -> Option<VirtualClusterConfig> {
+    let table = field.table(&VIRTUAL, "a mapping with `listen` and `chain`", LISTEN, problems)?;
+    read_mode(table.get("mode"), problems);
+    let listen = table.require("listen", LISTEN, problems).and_then(|field| {
+        let listen = read_listen(field, problems)?;
+        let (path, mark) = (field.path.clone(), field.node.mark);
+        listeners.push(Listener { path, mark, bind: listen.bind, ports: listen.ports });
+        Some(listen)
+    });
+    let chain = read_chain(table.require("chain", CHAIN, problems), known, problems);
+    let slots = read_slots(table.get("slots"), listen, &chain, clusters, problems);
+    let advertise = read_advertise(&table, listen, problems);
+    let failover = read_failover(table.get("failover"), problems);
+    let listen = listen.unwrap_or(Listen { bind: Ipv4Addr::UNSPECIFIED.into(), ports: (0, 0) });
+    Some(VirtualClusterConfig {
+        name: name.into(),
+        bind: listen.bind,
+        ports: listen.ports,
+        slots,
+        advertise,
+        chain,
+        failover,
+    })
+}
+
+fn read_mode(field: Option<&Field<'_>>, problems: &mut Problems) {
+    match field {
+        Some(field) if field.node.is_text("passthrough") => {
+            field.refuse_later("`mode: passthrough`", problems);
+        }
+        Some(field) => drop(field.choice(&[("kafka", ())], problems)),
+        None => {}
+    }
+}
+
+fn read_listen(field: &Field<'_>, problems: &mut Problems) -> Option<Listen> {
+    if let Value::Mapping(entries) = &field.node.value
+        && entries.iter().any(|(key, _)| key.text == "sni")
+    {
+        let problem = "a listener by SNI host is not supported by this version";
+        problems.add(field.node.mark, &field.path, problem, LISTEN);
+        return None;
+    }
+    let form = "an address such as 0.0.0.0:9092 or 0.0.0.0:9092-9096";
+    let text = field.text(form, LISTEN, problems)?;
+    let (bind, ports) = match parse_listen(text) {
+        Ok(listen) => listen,
+        Err((expected, remedy)) => {
+            field.expected(&expected, remedy, problems);
+            return None;
+        }
+    };
+    if ports.1 - ports.0 >= MAX_SLOTS {
+        field.expected(&format!("at most {MAX_SLOTS} ports"), LISTEN, problems);
+        return None;
+    }
+    Some(Listen { bind, ports })
+}
+
+fn read_chain(field: Option<&Field<'_>>, known: &[&str], problems: &mut Problems) -> Vec<Arc<str>> {
+    let Some(field) = field else { return Vec::new() };
+    let mut chain: Vec<Arc<str>> = Vec::new();
+    for element in field.list("a list of clusters", CHAIN, problems) {
+        let Some(name) = element.text("the name of a cluster", CHAIN, problems) else { continue };
+        if chain.iter().any(|earlier| **earlier == *name) {
+            let problem = format!("`{name}` is already in the chain");
+            problems.add(element.node.mark, &element.path, problem, "name each cluster once");
+        } else if known.contains(&name) {
+            chain.push(name.into());
+        } else {
+            let remedy = match closest(name, known) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None if known.is_empty() => "add it under `clusters`".into(),
+                None => format!("add it under `clusters`, which has {}", words(known)),
+            };
+            element.expected("the name of a cluster", remedy, problems);
+        }
+    }
+    chain
+}
+
+fn read_slots(
+    field: Option<&Field<'_>>,
+    listen: Option<Listen>,
+    chain: &[Arc<str>],
+    clusters: &[ClusterConfig],
+    problems: &mut Problems,
+) -> u16 {
+    let ports = listen.map_or((0, 0), |listen| listen.ports);
+    let Some(field) = field else {
+        return if ports.0 == ports.1 { default_slots(chain, clusters) } else { ports.1 - ports.0 + 1 };
+    };
+    if ports.0 != ports.1 {
+        let problem = format!("a port range has one slot per port: {}", ports.1 - ports.0 + 1);
+        problems.add(field.key, &field.path, problem, "remove `slots`, or listen on one port");
+        return 1;
+    }
+    let slots = field.integer(1..=u32::from(MAX_SLOTS), problems);
+    slots.and_then(|slots| u16::try_from(slots).ok()).unwrap_or(1)
+}
+
+/// The most bootstrap servers that a cluster of the chain has.
+fn default_slots(chain: &[Arc<str>], clusters: &[ClusterConfig]) -> u16 {
+    let count = |cluster: &ClusterConfig| match &cluster.bootstrap {
+        Bootstrap::Static(servers) => servers.len(),
+        _ => SLOTS_OF_UNKNOWN,
+    };
+    let most = clusters.iter().filter(|c| chain.contains(&c.name)).map(count).max().unwrap_or(1);
+    u16::try_from(most).unwrap_or(MAX_SLOTS).clamp(1, MAX_SLOTS)
+}
+
+fn read_advertise(table: &Table<'_>, listen: Option<Listen>, problems: &mut Problems) -> Arc<str> {
+    let (expected, remedy) = ("a host name without port", "write e.g. advertise: kafka.example.com");
+    if let Some(field) = table.get("advertise") {
+        let Some(text) = field.text(expected, remedy, problems) else { return "".into() };
+        let host = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
+        let wildcard = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+        if valid_host(host).is_none() || wildcard {
+            let remedy = match host.parse::<Address>() {
+                Ok(address) => format!("write {}: the ports are those of `listen`", address.host),
+                Err(_) => remedy.into(),
+            };
+            field.expected("a host name or address without port, that clients can reach", remedy, problems);
+        }
+        return host.into();
+    }
+    match listen {
+        Some(Listen { bind, .. }) if bind.is_unspecified() => {
+            let path = format!("{}.advertise", table.path);
+            let problem = format!("this key is required, as `listen` binds every interface ({bind})");
+            problems.add(
+                table.mark,
+                &path,
+                problem,
+                "write the host name that clients reach this machine by",
+            );
+            "".into()
+        }
+        Some(Listen { bind, .. }) => bind.to_string().into(),
+        None => "".into(),
+    }
+}
+
+fn read_failover(field: Option<&Field<'_>>, problems: &mut Problems) -> FailoverConfig {
+    let mut failover = FailoverConfig::default();
+    let remedy = "write e.g. failover: { failback: manual }";
+    let Some(table) = field.and_then(|field| field.table(&FAILOVER, "a mapping", remedy, problems)) else {
+        return failover;
+    };
+    match table.get("scope") {
+        Some(scope) if scope.node.is_text("broker") => scope.refuse_later("`scope: broker`", problems),
+        Some(scope) => drop(scope.choice(&[("cluster", ())], problems)),
+        None => {}
+    }
+    let words = [("automatic", Failback::Automatic), ("manual", Failback::Manual)];
+    let automatic = table.get("automatic").and_then(|f| f.boolean(problems));
+    let failback = table.get("failback").and_then(|f| f.choice(&words, problems));
+    let day = Duration::from_secs(86_400);
+    let hold = table.get("hold").and_then(|f| f.duration(Duration::ZERO..=day, problems));
+    failover.automatic = automatic.unwrap_or(failover.automatic);
+    failover.failback = failback.unwrap_or(failover.failback);
+    failover.hold = hold.unwrap_or(failover.hold);
+    failover
+}
