@@ -1,5 +1,6 @@
 //! The gate and the generators of the workspace: `cargo xtask <name>`.
 
+mod drill;
 mod tables;
 
 use std::process::ExitCode;
@@ -8,8 +9,9 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let outcome = match name {
+        "drill" => drill::run(rest),
         "tables" => tables::run(rest),
-        _ => Err(format!("expected a task (tables), got {name:?}")),
+        _ => Err(format!("expected a task (drill, tables), got {name:?}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

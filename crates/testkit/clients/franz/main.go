@@ -116,14 +116,20 @@ func consume(stop context.Context, s spec, opts []kgo.Opt) error {
 	}
 	for stop.Err() == nil {
 		fetches := client.PollFetches(stop)
+		failed := false
 		fetches.EachError(func(_ string, _ int32, err error) {
 			if stop.Err() == nil {
+				failed = true
 				fail(err, errors.Is(err, kgo.ErrClientClosed))
 			}
 		})
 		fetches.EachRecord(func(r *kgo.Record) {
 			emit("rec", fields{"p": r.Partition, "o": r.Offset, "v": string(r.Value)})
 		})
+		if failed {
+			// Errors come back at once; an application that did not wait would only burn the machine.
+			pause(stop, 100*time.Millisecond)
+		}
 	}
 	closed := make(chan struct{})
 	go func() { client.Close(); close(closed) }()
@@ -133,6 +139,13 @@ func consume(stop context.Context, s spec, opts []kgo.Opt) error {
 		emit("note", fields{"msg": "close took too long"})
 	}
 	return nil
+}
+
+func pause(stop context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-stop.Done():
+	}
 }
 
 func main() {

@@ -12,11 +12,13 @@ mod tests;
 pub use check::check;
 pub use report::{ClientReport, Report, WindowReport};
 
+use serde::Serialize;
+
 use crate::clients::Event;
 use crate::log::ClusterLog;
 
 /// One of the two clusters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Side {
     /// The first of the chain.
     Primary,
@@ -25,7 +27,7 @@ pub enum Side {
 }
 
 /// An acknowledged record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ack {
     /// When the client's callback ran, wall clock in nanoseconds.
     pub at: u64,
@@ -38,7 +40,7 @@ pub struct Ack {
 }
 
 /// A consumed record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Consumed {
     /// When the application got it, wall clock in nanoseconds.
     pub at: u64,
@@ -49,7 +51,7 @@ pub struct Consumed {
 }
 
 /// An error that an application was given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AppError {
     /// When.
     pub at: u64,
@@ -60,7 +62,7 @@ pub struct AppError {
 }
 
 /// Everything that one client, as a producer and as a consumer, saw.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct ClientHistory {
     /// The client's name, the first part of its records' values.
     pub client: String,
@@ -100,7 +102,7 @@ impl ClientHistory {
 }
 
 /// A fault and the move that should follow it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub struct Window {
     /// The moment of the fault (or of the recovery, for a failback), wall clock in nanoseconds.
     pub start: u64,

@@ -96,6 +96,12 @@ impl Cluster {
         (0..self.size()).map(|b| self.address(b)).collect()
     }
 
+    /// The addresses of the further listener that a cluster with [`ClusterSpec::advertised`] has: what is
+    /// reached there names the advertised addresses.
+    pub fn front(&self) -> Vec<SocketAddr> {
+        self.ports.front.iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).collect()
+    }
+
     /// All addresses, as clients want them.
     pub fn bootstrap(&self) -> String {
         let addresses: Vec<String> = self.addresses().iter().map(ToString::to_string).collect();
@@ -243,10 +249,10 @@ impl Drop for Cluster {
 
 fn pick_ports(spec: &ClusterSpec) -> Result<Ports, String> {
     let count = u16::try_from(spec.brokers).map_err(|_| "too many brokers".to_owned())?;
-    let controller = free_ports(count)?;
+    let (controller, front) = (free_ports(count)?, free_ports(count)?);
     let client = if spec.ports.is_empty() { free_ports(count)? } else { spec.ports.clone() };
     if client.len() == spec.brokers && spec.brokers > 0 {
-        return Ok(Ports { client, controller });
+        return Ok(Ports { client, controller, front });
     }
     Err(format!("{}: {} ports given for {} brokers", spec.name, client.len(), spec.brokers))
 }

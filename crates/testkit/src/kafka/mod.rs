@@ -12,6 +12,7 @@ mod spec;
 
 pub use admin::{Admin, PartitionState};
 pub use cluster::Cluster;
+pub use ping::node_ids;
 pub use ports::free_ports;
 pub use spec::ClusterSpec;
 

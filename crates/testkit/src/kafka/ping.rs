@@ -8,8 +8,8 @@ use std::time::Duration;
 /// an empty array, which from v1 on means "no topics".
 const REQUEST: [u8; 22] = [0, 0, 0, 18, 0, 3, 0, 1, 0, 0, 0, 7, 0, 4, b'p', b'i', b'n', b'g', 0, 0, 0, 0];
 
-/// The node ids of the brokers that the one at `address` knows to be alive.
-pub(super) fn node_ids(address: SocketAddr, timeout: Duration) -> Result<Vec<i32>, String> {
+/// The node ids of the brokers that the one at `address`, or a proxy there, shows.
+pub fn node_ids(address: SocketAddr, timeout: Duration) -> Result<Vec<i32>, String> {
     let answer = exchange(address, timeout).map_err(|e| format!("{address}: {e}"))?;
     parse(&answer).ok_or_else(|| format!("{address}: not a Metadata response: {answer:?}"))
 }

@@ -1,6 +1,7 @@
 //! What a cluster should be, and the `server.properties` that follow from it.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Description of a cluster: every broker is a controller too, and the controller quorum is all of them, so that
@@ -15,6 +16,9 @@ pub struct ClusterSpec {
     pub base_node_id: usize,
     /// Client ports, one per broker; empty: free ones are picked.
     pub ports: Vec<u16>,
+    /// What clients are told instead of the brokers' own addresses, for a switch that cannot rewrite them
+    /// (broker `i` gets entry `i`). The brokers then have one more listener, see [`super::Cluster::front`].
+    pub advertised: Vec<SocketAddr>,
     /// Cluster id: 22 characters of URL-safe base64; `None`: a random one.
     pub cluster_id: Option<String>,
     /// `min.insync.replicas` of topics that do not say otherwise, never more than there are brokers.
@@ -34,6 +38,7 @@ impl ClusterSpec {
             brokers,
             base_node_id: 1,
             ports: Vec::new(),
+            advertised: Vec::new(),
             cluster_id: None,
             min_isr: 2,
             properties: Vec::new(),
@@ -53,14 +58,16 @@ impl ClusterSpec {
     pub(super) fn server_properties(&self, broker: usize, ports: &Ports, data: &Path) -> String {
         let replication = self.replication().to_string();
         let min_isr = self.min_isr.min(self.replication()).to_string();
-        let client = format!("PLAINTEXT://127.0.0.1:{}", ports.client[broker]);
+        let (listeners, advertised) = self.listeners(broker, ports);
         let mut text = String::new();
         for (key, value) in [
             ("process.roles", "broker,controller"),
             ("node.id", &self.node_id(broker).to_string()),
             ("controller.quorum.voters", &self.voters(ports)),
-            ("listeners", &format!("{client},CONTROLLER://127.0.0.1:{}", ports.controller[broker])),
-            ("advertised.listeners", &client),
+            ("listeners", &listeners),
+            ("advertised.listeners", &advertised),
+            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONT:PLAINTEXT"),
+            ("inter.broker.listener.name", "PLAINTEXT"),
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", &data.display().to_string()),
             ("auto.create.topics.enable", "false"),
@@ -85,6 +92,16 @@ impl ClusterSpec {
         text
     }
 
+    fn listeners(&self, broker: usize, ports: &Ports) -> (String, String) {
+        let direct = format!("PLAINTEXT://127.0.0.1:{}", ports.client[broker]);
+        let controller = format!("CONTROLLER://127.0.0.1:{}", ports.controller[broker]);
+        let Some(advertised) = self.advertised.get(broker) else {
+            return (format!("{direct},{controller}"), direct);
+        };
+        let front = format!("FRONT://127.0.0.1:{}", ports.front[broker]);
+        (format!("{direct},{front},{controller}"), format!("{direct},FRONT://{advertised}"))
+    }
+
     fn voters(&self, ports: &Ports) -> String {
         let voters: Vec<String> = (0..self.brokers)
             .map(|b| format!("{}@127.0.0.1:{}", self.node_id(b), ports.controller[b]))
@@ -98,6 +115,7 @@ impl ClusterSpec {
 pub(super) struct Ports {
     pub(super) client: Vec<u16>,
     pub(super) controller: Vec<u16>,
+    pub(super) front: Vec<u16>,
 }
 
 #[cfg(test)]
@@ -106,9 +124,22 @@ mod tests {
 
     #[test]
     fn a_single_broker_asks_for_no_second_replica() {
-        let ports = Ports { client: vec![1000], controller: vec![1001] };
+        let ports = Ports { client: vec![1000], controller: vec![1001], front: vec![1002] };
         let text = ClusterSpec::new("one", 1).server_properties(0, &ports, Path::new("/data"));
         assert!(text.contains("\nmin.insync.replicas=1\n"), "{text}");
         assert!(text.contains("\noffsets.topic.replication.factor=1\n"), "{text}");
+        assert!(!text.contains("FRONT://"), "{text}");
+    }
+
+    #[test]
+    fn behind_a_switch_clients_are_told_its_address() {
+        let ports = Ports { client: vec![1000], controller: vec![1001], front: vec![1002] };
+        let advertised = vec![SocketAddr::from(([127, 0, 0, 1], 9092))];
+        let spec = ClusterSpec { advertised, ..ClusterSpec::new("one", 1) };
+        let text = spec.server_properties(0, &ports, Path::new("/data"));
+        assert!(
+            text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:1000,FRONT://127.0.0.1:9092\n"),
+            "{text}"
+        );
     }
 }

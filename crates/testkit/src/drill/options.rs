@@ -1,0 +1,168 @@
+//! The options of a drill.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::clients::ClientKind;
+
+/// How to call it.
+pub const USAGE: &str = "\
+cargo xtask drill failover [options]
+  --runs N              runs, default 1
+  --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all
+  --via WHAT            pointsman (default), tcp (an ideal TCP switch), direct (no proxy)
+  --fault FAULT         kill (default: SIGKILL) or pause (SIGSTOP)
+  --minority            first take down two of five and see that nothing switches, then the third
+  --hold SECONDS        how long the primary must be well before the failback, default 5
+  --observe SECONDS     longest wait for each move, default 20
+  --binary FILE         the pointsman to test, default: cargo build --release
+  --json                print the summary as JSON";
+
+/// What stands between clients and clusters.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// Pointsman.
+    Pointsman,
+    /// The ideal TCP switch.
+    Tcp,
+    /// Nothing: what Kafka itself does.
+    Direct,
+}
+
+/// What happens to three of five brokers.
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Fault {
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP.
+    Pause,
+}
+
+/// The options of a drill.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Number of runs.
+    pub runs: usize,
+    /// The client libraries, all at once.
+    pub clients: Vec<ClientKind>,
+    /// The proxy.
+    pub via: Via,
+    /// The fault.
+    pub fault: Fault,
+    /// Two brokers first, the third later.
+    pub minority: bool,
+    /// How long the primary must be well before the failback.
+    pub hold: Duration,
+    /// Longest wait for each move.
+    pub observe: Duration,
+    /// The binary under test.
+    pub binary: Option<PathBuf>,
+    /// Summary as JSON.
+    pub json: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            runs: 1,
+            clients: ClientKind::ALL.to_vec(),
+            via: Via::Pointsman,
+            fault: Fault::Kill,
+            minority: false,
+            hold: Duration::from_secs(5),
+            observe: Duration::from_secs(20),
+            binary: None,
+            json: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the arguments after `drill`.
+    pub fn parse(args: &[String]) -> Result<Self, String> {
+        let mut args = args.iter();
+        if args.next().map(String::as_str) != Some("failover") {
+            return Err(USAGE.to_owned());
+        }
+        let mut options = Self::default();
+        while let Some(name) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
+            match name.as_str() {
+                "--runs" => options.runs = number(name, value()?)?,
+                "--clients" => {
+                    options.clients =
+                        value()?.split(',').map(ClientKind::from_str).collect::<Result<_, _>>()?;
+                }
+                "--via" => options.via = value()?.parse()?,
+                "--fault" => options.fault = value()?.parse()?,
+                "--minority" => options.minority = true,
+                "--hold" => options.hold = seconds(name, value()?)?,
+                "--observe" => options.observe = seconds(name, value()?)?,
+                "--binary" => options.binary = Some(PathBuf::from(value()?)),
+                "--json" => options.json = true,
+                _ => return Err(format!("unknown option {name}\n{USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn number(name: &str, value: &str) -> Result<usize, String> {
+    let parsed = value.parse().ok().filter(|n| *n > 0);
+    parsed.ok_or_else(|| format!("{name}: expected a positive number, got {value:?}"))
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration, String> {
+    let parsed = value.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+    parsed.ok_or_else(|| format!("{name}: expected seconds, got {value:?}"))
+}
+
+impl FromStr for Via {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pointsman" => Ok(Self::Pointsman),
+            "tcp" => Ok(Self::Tcp),
+            "direct" => Ok(Self::Direct),
+            _ => Err(format!("--via: expected pointsman, tcp or direct, got {text:?}")),
+        }
+    }
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "kill" => Ok(Self::Kill),
+            "pause" => Ok(Self::Pause),
+            _ => Err(format!("--fault: expected kill or pause, got {text:?}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_and_nonsense_is_refused() {
+        let parse = |text: &str| Options::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let options =
+            parse("failover --runs 20 --clients java,franz --via tcp --fault pause --hold 0.5").unwrap();
+        assert_eq!((options.runs, options.via, options.fault), (20, Via::Tcp, Fault::Pause));
+        assert_eq!(options.clients, [ClientKind::Java, ClientKind::Franz]);
+        assert_eq!(options.hold, Duration::from_millis(500));
+        for wrong in
+            ["failover --runs 0", "failover --via x", "failover --clients perl", "failover --runs", "x"]
+        {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! One run: steady traffic, the fault, the failover, the recovery, the failback, the verdict.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::bench::{Bench, PRIMARY_BROKERS, now_ns, write_json};
+use super::proxy::Proxy;
+use super::{Fault, Options, Via};
+use crate::clients::{Driver, DriverSpec, Event, Mode};
+use crate::history::{ClientHistory, Input, Report, Side, Window, check};
+use crate::kafka::Cluster;
+use crate::log::ClusterLog;
+use crate::process::wait_for;
+
+const PARTITIONS: u32 = 6;
+const STEADY_LIMIT: Duration = Duration::from_secs(60);
+const SYNC_LIMIT: Duration = Duration::from_secs(60);
+/// Undisturbed traffic before a fault, and after each move.
+const SETTLE: Duration = Duration::from_secs(2);
+/// How long two dead brokers are watched before the third goes.
+const MINORITY: Duration = Duration::from_secs(6);
+/// In the first seconds after a fault the machine belongs to the clients: no log is read.
+const HANDS_OFF: Duration = Duration::from_secs(3);
+const POLL: Duration = Duration::from_millis(500);
+const CATCH_UP: Duration = Duration::from_secs(5);
+
+/// The outcome of one run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct RunRecord {
+    /// Number of the run.
+    pub run: usize,
+    /// The brokers that were taken down.
+    pub victims: Vec<usize>,
+    /// From the restart of the brokers until all of them answered, in milliseconds.
+    pub recovery_ms: u64,
+    /// Duration of the run.
+    pub seconds: u64,
+    /// The verdict; the windows are failover and failback.
+    pub report: Report,
+}
+
+struct Client {
+    name: &'static str,
+    producer: Driver,
+    consumer: Driver,
+}
+
+pub(super) fn run(bench: &mut Bench, options: &Options, number: usize) -> Result<RunRecord, String> {
+    let begun = now_ns();
+    let topic = format!("drill-{number}");
+    make_topics(bench, &topic)?;
+    let proxy = Proxy::start(options, &bench.place, &bench.primary, &bench.secondary, number)?;
+    let clients = start_clients(bench, &proxy.bootstrap(&bench.place, &bench.primary), &topic)?;
+    wait_steady(&clients)?;
+    sleep(SETTLE);
+
+    let victims: Vec<usize> = (0..3).map(|i| (number + i) % PRIMARY_BROKERS).collect();
+    let failed_at = take_down(&mut bench.primary, options, &victims);
+    observe(
+        bench,
+        options,
+        &clients,
+        &topic,
+        Window { start: failed_at, end: u64::MAX, to: Side::Secondary },
+    );
+
+    let restarted_at = now_ns();
+    bring_back(&mut bench.primary, options, &victims)?;
+    let recovered_at = now_ns();
+    observe(
+        bench,
+        options,
+        &clients,
+        &topic,
+        Window { start: recovered_at, end: u64::MAX, to: Side::Primary },
+    );
+    let ended_at = now_ns();
+
+    let histories = finish(clients, recovered_at);
+    drop(proxy);
+    bench.primary.wait_in_sync(&topic, SYNC_LIMIT)?;
+    let windows = [
+        Window { start: failed_at, end: restarted_at, to: Side::Secondary },
+        Window { start: recovered_at, end: ended_at, to: Side::Primary },
+    ];
+    let report = judge(bench, &topic, &histories, &windows)?;
+    write_events(bench, number, &windows, &histories)?;
+    delete_topics(bench, &topic)?;
+    let millis = |from: u64, to: u64| (to - from) / 1_000_000;
+    Ok(RunRecord {
+        run: number,
+        victims,
+        recovery_ms: millis(restarted_at, recovered_at),
+        seconds: millis(begun, now_ns()) / 1000,
+        report,
+    })
+}
+
+fn make_topics(bench: &Bench, topic: &str) -> Result<(), String> {
+    for cluster in [&bench.primary, &bench.secondary] {
+        cluster.create_topic(topic, PARTITIONS as usize, 3, &[("min.insync.replicas", "2")])?;
+        cluster.wait_in_sync(topic, SYNC_LIMIT)?;
+    }
+    Ok(())
+}
+
+fn delete_topics(bench: &Bench, topic: &str) -> Result<(), String> {
+    let admin = bench.kafka.admin()?;
+    admin.delete_topic(&bench.primary.bootstrap(), topic)?;
+    admin.delete_topic(&bench.secondary.bootstrap(), topic)
+}
+
+fn start_clients(bench: &Bench, bootstrap: &str, topic: &str) -> Result<Vec<Client>, String> {
+    let start = |kind: &crate::clients::ClientKind, mode| {
+        let spec = DriverSpec { flush_ms: 3000, ..DriverSpec::new(mode, kind.name(), bootstrap, topic) };
+        Driver::start(&bench.programs[kind], &spec)
+    };
+    let client = |kind: &crate::clients::ClientKind| {
+        Ok(Client {
+            name: kind.name(),
+            producer: start(kind, Mode::Produce)?,
+            consumer: start(kind, Mode::Consume)?,
+        })
+    };
+    bench.programs.keys().map(client).collect()
+}
+
+/// Every producer has been acknowledged on every partition, and every consumer has read every partition.
+fn wait_steady(clients: &[Client]) -> Result<(), String> {
+    for client in clients {
+        for driver in [&client.producer, &client.consumer] {
+            let all = |events: &[Event]| partitions_since(events, 0).len() == PARTITIONS as usize;
+            driver.wait(STEADY_LIMIT, all).map_err(|e| format!("no steady state: {e}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn partitions_since(events: &[Event], since: u64) -> HashSet<u32> {
+    let of = |event: &Event| match event {
+        Event::Ack { t, p, .. } | Event::Rec { t, p, .. } if *t >= since => Some(*p),
+        _ => None,
+    };
+    events.iter().filter_map(of).collect()
+}
+
+/// Takes the victims down and returns when the quorum was lost.
+fn take_down(primary: &mut Cluster, options: &Options, victims: &[usize]) -> u64 {
+    let strike = |primary: &mut Cluster, some: &[usize]| {
+        let at = now_ns();
+        match options.fault {
+            Fault::Kill => primary.kill(some),
+            Fault::Pause => primary.pause(some),
+        }
+        at
+    };
+    if options.minority {
+        strike(primary, &victims[..2]);
+        sleep(MINORITY);
+        return strike(primary, &victims[2..]);
+    }
+    strike(primary, victims)
+}
+
+fn bring_back(primary: &mut Cluster, options: &Options, victims: &[usize]) -> Result<(), String> {
+    match options.fault {
+        Fault::Kill => primary.restart(victims)?,
+        Fault::Pause => primary.resume(victims),
+    }
+    primary.wait_ready()
+}
+
+/// Waits until every client is served by the right cluster on every partition, both ways, or `--observe` is
+/// over; then a little longer, so that what comes late is seen too. With no proxy nothing moves.
+fn observe(bench: &Bench, options: &Options, clients: &[Client], topic: &str, window: Window) {
+    sleep(HANDS_OFF);
+    if options.via != Via::Direct {
+        let target = match window.to {
+            Side::Primary => &bench.primary,
+            Side::Secondary => &bench.secondary,
+        };
+        // Not moved in time is a result, which the checker reports; it is not a failure of the drill.
+        let _ = wait_for(options.observe.saturating_sub(HANDS_OFF), || {
+            sleep(POLL);
+            let log = ClusterLog::read(&bench.kafka, target, topic)?;
+            clients.iter().try_for_each(|client| served(client, &log, window.start))
+        });
+    }
+    sleep(SETTLE);
+}
+
+/// Whether each partition has an acknowledgement from this log, and a record of this log consumed, since then.
+fn served(client: &Client, log: &ClusterLog, since: u64) -> Result<(), String> {
+    let acked = client.producer.look(|events| {
+        distinct(events, |event| match event {
+            Event::Ack { t, p, seq, .. }
+                if *t >= since && log.copies(&format!("{}-{seq}", client.name)) > 0 =>
+            {
+                Some(*p)
+            }
+            _ => None,
+        })
+    });
+    let read = client.consumer.look(|events| {
+        distinct(events, |event| match event {
+            Event::Rec { t, p, v, .. } if *t >= since && log.copies(v) > 0 => Some(*p),
+            _ => None,
+        })
+    });
+    if acked + read == 2 * PARTITIONS as usize {
+        return Ok(());
+    }
+    Err(format!("{}: {acked} partitions acknowledged, {read} consumed", client.name))
+}
+
+fn distinct(events: &[Event], partition: impl Fn(&Event) -> Option<u32>) -> usize {
+    events.iter().filter_map(partition).collect::<HashSet<u32>>().len()
+}
+
+/// Stops the producers, lets the consumers catch up, and collects what everybody saw.
+fn finish(mut clients: Vec<Client>, since: u64) -> Vec<ClientHistory> {
+    for client in &mut clients {
+        client.producer.stop();
+    }
+    // A consumer that does not catch up is a result too.
+    let _ = wait_for(CATCH_UP, || caught_up(&clients, since));
+    for client in &mut clients {
+        client.consumer.stop();
+    }
+    let limit = Duration::from_secs(8);
+    let history = |client: Client| {
+        let (produced, consumed) = (client.producer.finish(limit), client.consumer.finish(limit));
+        ClientHistory::new(client.name, &produced, &consumed)
+    };
+    clients.into_iter().map(history).collect()
+}
+
+fn caught_up(clients: &[Client], since: u64) -> Result<(), String> {
+    let acked: HashSet<String> = clients.iter().flat_map(|client| acked_since(client, since)).collect();
+    for client in clients {
+        let missing = client.consumer.look(|events| {
+            let got: HashSet<&String> = events
+                .iter()
+                .filter_map(|e| if let Event::Rec { v, .. } = e { Some(v) } else { None })
+                .collect();
+            acked.iter().filter(|v| !got.contains(v)).count()
+        });
+        if missing > 0 {
+            return Err(format!("{}: {missing} records not consumed", client.name));
+        }
+    }
+    Ok(())
+}
+
+fn acked_since(client: &Client, since: u64) -> Vec<String> {
+    let value = |event: &Event| match event {
+        Event::Ack { t, seq, .. } if *t >= since => Some(format!("{}-{seq}", client.name)),
+        _ => None,
+    };
+    client.producer.look(|events| events.iter().filter_map(value).collect())
+}
+
+fn judge(
+    bench: &Bench,
+    topic: &str,
+    clients: &[ClientHistory],
+    windows: &[Window],
+) -> Result<Report, String> {
+    let primary = ClusterLog::read(&bench.kafka, &bench.primary, topic)?;
+    let secondary = ClusterLog::read(&bench.kafka, &bench.secondary, topic)?;
+    let input = Input { partitions: PARTITIONS, clients, primary: &primary, secondary: &secondary, windows };
+    Ok(check(&input))
+}
+
+/// Keeps what the clients saw, for a look at a run that went wrong; a later drill overwrites it.
+fn write_events(
+    bench: &Bench,
+    number: usize,
+    windows: &[Window],
+    histories: &[ClientHistory],
+) -> Result<(), String> {
+    let path = bench.place.dir.join(format!("run-{number}-events.jsonl"));
+    let file = File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    write_json(file.try_clone().map_err(|e| e.to_string())?, &windows)?;
+    histories.iter().try_for_each(|history| write_json(file.try_clone().map_err(|e| e.to_string())?, history))
+}

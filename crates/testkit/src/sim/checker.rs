@@ -1,0 +1,189 @@
+//! The safety checker: what must hold for every snapshot that is published, whatever happened before.
+
+use super::oracle::Oracle;
+use pointsman_core::{Now, health::Standing, limits::FENCE_WAIT};
+use std::time::Duration;
+
+/// A promise that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which promise.
+    pub rule: &'static str,
+    /// What happened instead, and when.
+    pub detail: String,
+}
+
+/// A published snapshot, as far as the chain is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Published {
+    pub(crate) generation: u64,
+    pub(crate) active: Option<usize>,
+    pub(crate) epoch_base: i32,
+    /// First snapshot of a process that goes on from stored state.
+    pub(crate) resumed: bool,
+}
+
+/// What the checker needs to know of the policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) hold: Duration,
+    pub(crate) automatic_failback: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Checker {
+    pub(crate) policy: Policy,
+    /// Judges each cluster by its probes; new with each process.
+    pub(crate) oracles: Vec<Oracle>,
+    last: Option<Published>,
+    last_active: Option<usize>,
+    /// When the newest snapshot without active cluster was published, and whether the data plane has adopted it.
+    fence: Option<(Now, u64, bool)>,
+    /// When the active cluster became so in this process.
+    activated: Now,
+    highest_shown: i32,
+    commanded: bool,
+}
+
+impl Checker {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            oracles: Vec::new(),
+            last: None,
+            last_active: None,
+            fence: None,
+            activated: Now::ZERO,
+            highest_shown: i32::MIN,
+            commanded: false,
+        }
+    }
+
+    pub(crate) fn started(&mut self, oracles: Vec<Oracle>, now: Now) {
+        self.oracles = oracles;
+        self.fence = None;
+        self.activated = now;
+        self.commanded = false;
+    }
+
+    pub(crate) fn commanded(&mut self) {
+        self.commanded = true;
+    }
+
+    /// The data plane uses no snapshot older than `generation`.
+    pub(crate) fn adopted(&mut self, generation: u64) {
+        if let Some((_, fence, adopted)) = &mut self.fence
+            && *fence <= generation
+        {
+            *adopted = true;
+        }
+    }
+
+    /// Clients were shown this real epoch of the active cluster.
+    pub(crate) fn shown(&mut self, real_epoch: i32) {
+        if let Some(last) = self.last.as_ref().filter(|l| l.active.is_some()) {
+            self.highest_shown = self.highest_shown.max(last.epoch_base + real_epoch);
+        }
+    }
+
+    /// Judges a new snapshot. `solid` says of each cluster whether a quorum of its brokers was beyond doubt lately.
+    pub(crate) fn published(&mut self, new: Published, solid: &[bool], now: Now) -> Result<(), Violation> {
+        let before = self.last.clone();
+        if before.as_ref().is_some_and(|b| new.generation <= b.generation) {
+            return Err(broken("generations only grow", &before, &new, now));
+        }
+        match new.active {
+            None => self.check_leaving(&before, &new, solid, now)?,
+            Some(active) if new.resumed => self.check_resumed(active, &before, &new, now)?,
+            Some(active) => self.check_activation(active, &before, &new, now)?,
+        }
+        if new.active.is_some() {
+            self.last_active = new.active;
+        }
+        self.last = Some(new);
+        Ok(())
+    }
+
+    fn check_leaving(
+        &mut self,
+        before: &Option<Published>,
+        new: &Published,
+        solid: &[bool],
+        now: Now,
+    ) -> Result<(), Violation> {
+        self.fence = Some((now, new.generation, false));
+        let Some(left) = before.as_ref().and_then(|b| b.active).filter(|_| !new.resumed) else {
+            return Ok(());
+        };
+        if self.commanded {
+            return Ok(());
+        }
+        let lost = self.oracles[left].standing.0 == Standing::Lost;
+        if lost && solid[left] {
+            return Err(broken("no switch while a quorum of brokers is beyond doubt", before, new, now));
+        }
+        let ripe = |o: &Oracle| o.standing.0 == Standing::Quorum && now >= o.standing.1 + self.policy.hold;
+        let failback = self.policy.automatic_failback
+            && self.oracles[..left].iter().any(ripe)
+            && now >= self.activated + self.policy.hold;
+        if lost || failback {
+            return Ok(());
+        }
+        Err(broken("no switch without lost quorum, an unbroken hold, or a command", before, new, now))
+    }
+
+    fn check_resumed(
+        &mut self,
+        active: usize,
+        before: &Option<Published>,
+        new: &Published,
+        now: Now,
+    ) -> Result<(), Violation> {
+        if self.last_active != Some(active) {
+            return Err(broken("a restart goes on where the last process was", before, new, now));
+        }
+        let base = before.as_ref().filter(|b| b.active.is_some()).map(|b| b.epoch_base);
+        if base.is_some_and(|base| base > new.epoch_base) {
+            return Err(broken("epoch bases never fall", before, new, now));
+        }
+        Ok(())
+    }
+
+    fn check_activation(
+        &mut self,
+        active: usize,
+        before: &Option<Published>,
+        new: &Published,
+        now: Now,
+    ) -> Result<(), Violation> {
+        if before.as_ref().is_some_and(|b| b.active.is_some()) {
+            return Err(broken("between two active clusters there is none", before, new, now));
+        }
+        if !self.fence.is_some_and(|(at, _, adopted)| adopted || now >= at + FENCE_WAIT) {
+            return Err(broken("nothing older is in use when a cluster becomes active", before, new, now));
+        }
+        if new.epoch_base < 0 || (self.highest_shown >= 0 && new.epoch_base <= self.highest_shown) {
+            return Err(broken("an epoch base is above every epoch shown before", before, new, now));
+        }
+        if self.oracles[active].standing.0 != Standing::Quorum {
+            return Err(broken("only a cluster with quorum becomes active", before, new, now));
+        }
+        let fenced_at = self.fence.map_or(now, |(at, ..)| at);
+        let earlier = |o: &Oracle| o.standing.0 == Standing::Quorum && o.standing.1 < fenced_at;
+        if !self.commanded && self.fence_was_for_loss() && self.oracles[..active].iter().any(earlier) {
+            return Err(broken("the first cluster in order serves", before, new, now));
+        }
+        self.activated = now;
+        self.commanded = false;
+        Ok(())
+    }
+
+    /// The cluster that was left has no quorum: the choice was free.
+    fn fence_was_for_loss(&self) -> bool {
+        self.last_active.is_none_or(|left| self.oracles[left].standing.0 == Standing::Lost)
+    }
+}
+
+fn broken(rule: &'static str, before: &Option<Published>, new: &Published, now: Now) -> Violation {
+    Violation { rule, detail: format!("at {now:?}: {new:?} after {before:?}") }
+}
