@@ -247,3 +247,91 @@ impl Batches {
         Ok(Some(event))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::record_batch;
+
+    /// Where a batch starts, its size, and whether all of it is there.
+    type Found = (usize, usize, bool);
+
+    /// Walks in pieces of `piece` bytes; positions of headers, and how many bytes were passed in all.
+    fn headers(blob: &[u8], piece: usize) -> Result<(Vec<Found>, usize), DecodeError> {
+        let mut batches = Batches::new(blob.len());
+        let (mut found, mut arrived) = (Vec::new(), 0);
+        loop {
+            match batches.next(&blob[batches.position()..arrived])? {
+                Some(BatchEvent::Header { at, size, complete, .. }) => found.push((at, size, complete)),
+                Some(BatchEvent::Body { .. }) => {}
+                Some(BatchEvent::End) => return Ok((found, batches.position())),
+                None => {
+                    assert!(arrived < blob.len(), "stuck at {}", batches.position());
+                    arrived = (arrived + piece).min(blob.len());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_header_reads_what_was_patched() {
+        let mut batch = record_batch(5, 6).to_vec();
+        assert!(patch_base_offset(&mut batch, 1 << 40) && patch_partition_leader_epoch(&mut batch, 77));
+        let header = BatchHeader::parse(&batch).unwrap();
+        assert_eq!((header.base_offset, header.partition_leader_epoch), (1 << 40, 77));
+        assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (-1, -1, -1));
+        assert_eq!((header.records_count, header.last_offset()), (1, 1 << 40));
+        assert!(!header.is_transactional() && !header.is_control());
+        assert_eq!(BatchHeader::parse(&batch[..HEADER_LEN - 1]), None);
+        batch[MAGIC_AT] = 1;
+        assert_eq!(BatchHeader::parse(&batch), None);
+    }
+
+    #[test]
+    fn batches_are_found_in_any_split() {
+        let one = record_batch(0, 1);
+        let blob = [&one[..], &one[..], &one[..]].concat();
+        let size = one.len();
+        for piece in 1..=blob.len() {
+            let (found, end) = headers(&blob, piece).unwrap();
+            assert_eq!(found, [(0, size, true), (size, size, true), (2 * size, size, true)]);
+            assert_eq!(end, blob.len());
+        }
+    }
+
+    #[test]
+    fn a_blob_cut_anywhere_ends_without_error() {
+        let one = record_batch(0, 1);
+        let blob = [&one[..], &one[..]].concat();
+        for len in 0..blob.len() {
+            let (found, end) = headers(&blob[..len], 7).unwrap();
+            let expected = usize::from(len >= HEADER_LEN) + usize::from(len >= one.len() + HEADER_LEN);
+            assert_eq!((found.len(), end), (expected, len), "cut to {len}");
+            assert_eq!(
+                found.last().is_some_and(|last| !last.2),
+                expected > 0 && len != one.len() && { len < one.len() || len >= one.len() + HEADER_LEN }
+            );
+        }
+    }
+
+    #[test]
+    fn old_formats_are_passed_over() {
+        let mut old = [0; 34];
+        old[11] = 22;
+        old[MAGIC_AT] = 1;
+        let blob = [&old[..], &old[..]].concat();
+        assert_eq!(headers(&blob, 5), Ok((vec![(0, 34, true), (34, 34, true)], 68)));
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_is_refused() {
+        for length in [-1, 0, 48, i32::MIN] {
+            let mut blob = record_batch(0, 1).to_vec();
+            blob[BATCH_LENGTH_AT..][..4].copy_from_slice(&i32::to_be_bytes(length));
+            assert!(headers(&blob, 100).is_err(), "{length}");
+        }
+        let mut blob = record_batch(0, 1).to_vec();
+        blob[BATCH_LENGTH_AT..][..4].copy_from_slice(&i32::MAX.to_be_bytes());
+        assert!(matches!(headers(&blob, 100).as_ref().map(|(found, _)| &found[..]), Ok([(0, _, false)])));
+    }
+}

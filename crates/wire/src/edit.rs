@@ -14,7 +14,9 @@ use crate::uvarint;
 /// A list of replacements over one body; reusable after [`clear`](Self::clear).
 ///
 /// Edits may come in any order. One that lies within another is dropped with the range that the other replaces, so an
-/// element can be removed after a field in it was edited. Insertions at the start of a replaced range are kept.
+/// element can be removed after a field in it was edited; of two for the same range the later one counts. Insertions at
+/// the start of a replaced range are kept, and several at one place stay in the order in which they came. Edits that
+/// overlap without one being inside the other are a fault of the caller.
 #[derive(Clone, Debug, Default)]
 pub struct Edits {
     edits: Vec<Edit>,
@@ -123,6 +125,13 @@ impl Edits {
 /// In order of position (insertions first, then the longest), without edits that lie within the range of another.
 fn settle(mut edits: Vec<Edit>) -> Vec<Edit> {
     edits.sort_by_key(|edit| (edit.at, edit.len > 0, Reverse(edit.len)));
+    edits.dedup_by(|later, earlier| {
+        let again = later.len > 0 && (later.at, later.len) == (earlier.at, earlier.len);
+        if again {
+            *earlier = *later;
+        }
+        again
+    });
     let mut covered = 0;
     edits.retain(|edit| {
         let inside = edit.at < covered;
@@ -175,7 +184,8 @@ impl Editor {
     }
 
     /// Walks over a complete body. `visit` gets each event with its bytes and the edits to add to; the result is those
-    /// edits and the corrected sizes of the tagged fields around them. They are valid for this `body` only.
+    /// edits and the corrected sizes of the tagged fields around them. They are valid for this `body` only. An
+    /// insertion exactly at the end of a known tagged field belongs to that field.
     pub fn edit(
         &mut self,
         message: &'static Message,
@@ -221,7 +231,7 @@ impl Editor {
             let edits = &self.edits.edits;
             let first = edits.partition_point(|edit| edit.at < from);
             let inside =
-                edits[first..].iter().take_while(|edit| edit.at < to || edit.end() <= to && edit.at == to);
+                edits[first..].iter().take_while(|edit| edit.at < to || (edit.at == to && edit.len == 0));
             let inner = sizes.iter().rev().take_while(|edit| edit.at >= from);
             let (mut added, mut removed) = (0, 0);
             for edit in inside.chain(inner) {
@@ -240,5 +250,60 @@ impl Editor {
             self.edits.settled = false;
             self.edits.settle();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(edits: &Edits) -> String {
+        let mut out = Vec::new();
+        edits.apply(b"0123456789", &mut out);
+        assert_eq!(out.len(), edits.new_len(10));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn edits_apply_in_order_of_position_not_of_coming() {
+        let mut edits = Edits::new();
+        edits.replace(8, 1, b"eight");
+        edits.replace(0, 2, b"");
+        edits.replace(4, 0, b"+");
+        assert_eq!(applied(&edits), "23+4567eight9");
+        assert!(!edits.apply_in_place(&mut b"0123456789".to_owned()));
+    }
+
+    #[test]
+    fn a_removed_range_takes_the_edits_in_it_along() {
+        let mut edits = Edits::new();
+        edits.replace(2, 0, b"<");
+        edits.replace(2, 1, b"x");
+        edits.replace(4, 2, b"longer");
+        edits.replace(2, 5, b"");
+        edits.replace(7, 0, b">");
+        assert_eq!(applied(&edits), "01<>789");
+    }
+
+    #[test]
+    fn of_two_edits_of_one_range_the_later_counts() {
+        let mut edits = Edits::new();
+        edits.replace(3, 1, b"a");
+        edits.replace(3, 1, b"b");
+        edits.replace(5, 0, b"1");
+        edits.replace(5, 0, b"2");
+        assert_eq!(applied(&edits), "012b41256789");
+        edits.clear();
+        assert!(edits.is_empty() && applied(&edits) == "0123456789");
+    }
+
+    #[test]
+    fn an_edit_beyond_the_body_does_not_panic() {
+        let mut edits = Edits::new();
+        edits.replace(9, 5, b"end");
+        let mut out = Vec::new();
+        edits.apply(b"0123456789", &mut out);
+        assert_eq!(out, b"012345678end");
+        assert!(!edits.apply_in_place(&mut b"0123456789".to_owned()));
     }
 }

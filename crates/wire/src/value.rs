@@ -260,6 +260,12 @@ impl Struct {
         }
     }
 
+    /// Room for `count` unknown tags in all, once it is known that there is one.
+    fn reserve_unknown_tags(&mut self, count: usize) {
+        let tags = &mut self.unknown.get_or_insert_default().tags;
+        tags.reserve_exact(count.saturating_sub(tags.len()));
+    }
+
     fn entry(&self, name: &str) -> Option<&Value> {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }

@@ -10,6 +10,8 @@ use super::schema::{Definition, Direction, Field};
 const BROKER_IDS: &[(i16, Direction, &str)] = &[
     (18, Direction::Request, "NodeId"),
     (64, Direction::Request, "BrokerId"),
+    (78, Direction::Response, "Responses.Partitions.CurrentLeader.LeaderId"),
+    (79, Direction::Response, "Responses.Partitions.CurrentLeader.LeaderId"),
     (80, Direction::Request, "VoterId"),
     (81, Direction::Request, "VoterId"),
     (94, Direction::Request, "ControllerId"),

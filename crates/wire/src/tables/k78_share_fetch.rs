@@ -121,7 +121,7 @@ pub mod share_fetch_response {
     pub const NODE_ENDPOINTS_RACK: u16 = 24;
 
     const RESPONSES_PARTITIONS_CURRENT_LEADER_FIELDS: &[Field] = &[
-        Field::new(13, "LeaderId", Type::Int32, 0, i16::MAX),
+        Field::new(13, "LeaderId", Type::Int32, 0, i16::MAX).entity(Entity::BrokerId),
         Field::new(14, "LeaderEpoch", Type::Int32, 0, i16::MAX).entity(Entity::LeaderEpoch),
     ];
 

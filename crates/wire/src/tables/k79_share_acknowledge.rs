@@ -85,7 +85,7 @@ pub mod share_acknowledge_response {
     pub const NODE_ENDPOINTS_RACK: u16 = 17;
 
     const RESPONSES_PARTITIONS_CURRENT_LEADER_FIELDS: &[Field] = &[
-        Field::new(11, "LeaderId", Type::Int32, 0, i16::MAX),
+        Field::new(11, "LeaderId", Type::Int32, 0, i16::MAX).entity(Entity::BrokerId),
         Field::new(12, "LeaderEpoch", Type::Int32, 0, i16::MAX).entity(Entity::LeaderEpoch),
     ];
 

@@ -58,13 +58,17 @@ impl Reader<'_> {
     fn structure(&mut self, fields: &'static [Field]) -> Result<Struct, DecodeError> {
         let here = fields.iter().filter(|field| field.in_sequence(self.version)).count();
         let mut out = Struct::with_capacity(here);
+        let mut tags = 0;
         loop {
             let event = self.next()?;
             match event.kind {
                 Kind::ElementEnd | Kind::StructEnd | Kind::End => return Ok(out),
-                Kind::Tags { .. } | Kind::TagStart { .. } | Kind::TagEnd => {}
+                Kind::Tags { count } => tags = count as usize,
+                Kind::TagStart { .. } => out.fields.reserve_exact(1),
+                Kind::TagEnd => {}
                 Kind::UnknownTag { tag, size } => {
                     let value = self.blob(event.at + event.len, size)?;
+                    out.reserve_unknown_tags(tags);
                     out.set_unknown_tag(tag, value);
                 }
                 _ => {
