@@ -12,6 +12,8 @@ pub mod limits;
 pub mod metrics;
 pub mod offer;
 pub mod plan;
+pub mod rules;
+pub mod session;
 pub mod signal;
 pub mod snapshot;
 pub mod status;

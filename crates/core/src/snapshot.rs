@@ -50,6 +50,9 @@ pub struct VirtualCluster {
     pub chain: Vec<Arc<Cluster>>,
     /// The cluster that serves, or none: fenced during a switch, or no cluster has quorum.
     pub active: Option<Active>,
+    /// Without an active cluster: a switch is under way and another one follows within a moment, so requests wait for it.
+    /// Otherwise no cluster is available, and requests are refused at once.
+    pub switching: bool,
     /// What ApiVersions offers.
     pub offer: Arc<Offer>,
     /// Virtual topic ids. Shared between snapshots.

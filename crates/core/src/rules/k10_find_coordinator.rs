@@ -1,0 +1,43 @@
+//! FindCoordinator: any broker knows; the answer is remembered, because requests are routed by it.
+
+use super::{Fail, Route, Rule};
+use crate::topology::{CoordinatorKind, NodeId};
+use pointsman_wire::value::Struct;
+
+pub(super) const RULE: Rule = Rule::new(10, Route::Any, Fail::Replay);
+
+/// The kind of a key type, if Pointsman routes by it.
+pub(crate) fn kind(key_type: i64) -> Option<CoordinatorKind> {
+    match key_type {
+        0 => Some(CoordinatorKind::Group),
+        1 => Some(CoordinatorKind::Transaction),
+        _ => None,
+    }
+}
+
+/// A request for one key. Versions up to 3 carry one key, later ones an array.
+pub(crate) fn request(kind: CoordinatorKind, key: &str) -> Struct {
+    let key_type = match kind {
+        CoordinatorKind::Group => 0,
+        CoordinatorKind::Transaction => 1,
+    };
+    Struct::new()
+        .with("Key", key)
+        .with("KeyType", key_type)
+        .with("CoordinatorKeys", vec![pointsman_wire::value::Value::from(key)])
+}
+
+/// The (key, real node) pairs of a response without error. `asked` is the request's key, which old versions do not repeat.
+pub(crate) fn answers(response: &Struct, asked: Option<&str>) -> Vec<(String, NodeId)> {
+    let many = response.structs("Coordinators").filter(|c| c.i16("ErrorCode") == 0 && c.i32("NodeId") >= 0);
+    let mut found: Vec<_> = many.map(|c| (c.str("Key").to_owned(), c.i32("NodeId"))).collect();
+    if let Some(asked) = asked
+        && found.is_empty()
+        && response.array("Coordinators").is_empty()
+        && response.i16("ErrorCode") == 0
+        && !response.str("Host").is_empty()
+    {
+        found.push((asked.to_owned(), response.i32("NodeId")));
+    }
+    found
+}

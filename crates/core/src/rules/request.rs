@@ -1,0 +1,271 @@
+//! From the client's identifiers to the active cluster's: one pass over a request body, in place.
+//!
+//! Ids of topics, nodes and leader epochs have a fixed length, so the bytes are patched where they stand. The same pass notes what
+//! routing needs: partitions, groups, transactional ids, and the identity of each produced batch. Records are never read.
+
+use super::{Context, Fail, PartitionIds, Partitions, Route, Rule};
+use crate::topology::CoordinatorKind;
+use pointsman_wire::{
+    batch::BatchHeader,
+    cursor::{Cursor, Event, Kind},
+    error::DecodeError,
+    schema::{Entity, Message},
+    tables::{fetch_request, produce_request},
+};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A topic of a request, as the client named it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicRef {
+    /// Its name; `None` when the client gave an id that stands for no topic.
+    pub name: Option<Arc<str>>,
+    /// The id that the client gave; nil when it gave a name.
+    pub virtual_id: Uuid,
+}
+
+/// A partition of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionRef {
+    /// Index into [`Scan::topics`].
+    pub topic: usize,
+    /// Partition index.
+    pub index: i32,
+    /// Identity of the first record batch, if an idempotent producer made it.
+    pub producer: Option<Producer>,
+    /// Whether the client's leader epoch is of an older generation.
+    pub fenced: bool,
+}
+
+/// Who made a batch, and its place among that producer's batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Producer {
+    /// Producer id.
+    pub id: i64,
+    /// Producer epoch.
+    pub epoch: i16,
+    /// Sequence number of the first record.
+    pub sequence: i32,
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Default)]
+pub struct Scan {
+    /// The topics, in the order of the request.
+    pub topics: Vec<TopicRef>,
+    /// The partitions, in the order of the request.
+    pub partitions: Vec<PartitionRef>,
+    /// Group ids or transactional ids that name a coordinator.
+    pub keys: Vec<Box<str>>,
+    /// Topic ids that stand for no topic: they went upstream as they are and come back as they are.
+    pub foreign_ids: Vec<Uuid>,
+    /// Produce with `acks=0`: there will be no response.
+    pub no_response: bool,
+    /// Of a Fetch: its session and how long it waits.
+    pub fetch: FetchTerms,
+}
+
+/// What a Fetch asks besides partitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FetchTerms {
+    /// Fetch session; 0: none yet, or no session at all.
+    pub session_id: i32,
+    /// How long the broker may wait, in milliseconds.
+    pub max_wait_ms: i32,
+    /// How many bytes end the wait.
+    pub min_bytes: i32,
+}
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScanError {
+    /// It cannot be decoded.
+    Decode(DecodeError),
+    /// A client calls itself a broker, with this replica id.
+    Replica(i32),
+}
+
+impl From<DecodeError> for ScanError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl std::fmt::Display for ScanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Decode(error) => error.fmt(f),
+            Self::Replica(id) => {
+                write!(
+                    f,
+                    "replica id {id} in a client's request; only brokers fetch as replicas, clients send -1"
+                )
+            }
+        }
+    }
+}
+
+/// Translates `body` in place and says what it is about.
+pub fn translate(
+    rule: &Rule,
+    message: &'static Message,
+    version: i16,
+    body: &mut [u8],
+    cx: &Context<'_>,
+) -> Result<Scan, ScanError> {
+    let mut scanner =
+        Scanner { scan: Scan::default(), shape: shape(rule), keys: key_entity(rule), key: rule.key, cx };
+    let mut cursor = Cursor::new(message, version, body.len());
+    loop {
+        let at = cursor.position();
+        let event = cursor.next(&body[at..])?.ok_or(DecodeError::Truncated { needed: 1, left: 0 })?;
+        if matches!(event.kind, Kind::End) {
+            return Ok(scanner.scan);
+        }
+        scanner.event(&event, &mut body[event.at..event.at + event.len])?;
+    }
+}
+
+fn shape(rule: &Rule) -> Option<&'static Partitions> {
+    match (rule.route, rule.fail) {
+        (Route::Leaders(shape) | Route::ShareSession(shape), _) | (_, Fail::Partitions(shape, _)) => {
+            Some(shape)
+        }
+        _ => None,
+    }
+}
+
+fn key_entity(rule: &Rule) -> Entity {
+    match rule.route {
+        Route::Coordinator(CoordinatorKind::Group) | Route::Coordinators(CoordinatorKind::Group, _) => {
+            Entity::GroupId
+        }
+        Route::Coordinator(_) | Route::Coordinators(..) => Entity::TransactionalId,
+        _ => Entity::None,
+    }
+}
+
+struct Scanner<'a> {
+    scan: Scan,
+    shape: Option<&'static Partitions>,
+    keys: Entity,
+    key: i16,
+    cx: &'a Context<'a>,
+}
+
+impl Scanner<'_> {
+    fn event(&mut self, event: &Event, bytes: &mut [u8]) -> Result<(), ScanError> {
+        match event.kind {
+            Kind::Scalar => self.scalar(event, bytes)?,
+            Kind::Text { prefix, null: false } => self.text(event, &bytes[usize::from(prefix)..]),
+            Kind::Chunk { .. } => self.records(event, bytes),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn scalar(&mut self, event: &Event, bytes: &mut [u8]) -> Result<(), ScanError> {
+        let field = event.field;
+        match field.entity {
+            Entity::TopicId => self.topic_id(field.id, bytes),
+            Entity::BrokerId => return self.node(field.name, bytes),
+            Entity::LeaderEpoch => self.epoch(field.id, bytes),
+            _ => {}
+        }
+        let ids = self.ids();
+        if field.id == ids.index && bytes.len() == 4 {
+            let topic = self.scan.topics.len().saturating_sub(1);
+            let index = read_i32(bytes);
+            self.scan.partitions.push(PartitionRef { topic, index, producer: None, fenced: false });
+        }
+        match self.key {
+            0 if field.id == produce_request::ACKS => self.scan.no_response = bytes == [0, 0],
+            1 => self.fetch_terms(field.id, bytes),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn fetch_terms(&mut self, field: u16, bytes: &[u8]) {
+        let terms = &mut self.scan.fetch;
+        match field {
+            fetch_request::SESSION_ID => terms.session_id = read_i32(bytes),
+            fetch_request::MAX_WAIT_MS => terms.max_wait_ms = read_i32(bytes),
+            fetch_request::MIN_BYTES => terms.min_bytes = read_i32(bytes),
+            _ => {}
+        }
+    }
+
+    fn ids(&self) -> PartitionIds {
+        const NONE: u16 = PartitionIds::NONE;
+        let none =
+            PartitionIds { name: NONE, topic_id: NONE, index: NONE, records: NONE, current_epoch: NONE };
+        self.shape.map_or(none, |s| s.ids)
+    }
+
+    fn text(&mut self, event: &Event, value: &[u8]) {
+        let Ok(value) = std::str::from_utf8(value) else { return };
+        if event.field.id == self.ids().name {
+            let known = self.cx.topology.topics.get_key_value(value).map(|(name, _)| name.clone());
+            let name = Some(known.unwrap_or_else(|| value.into()));
+            self.scan.topics.push(TopicRef { name, virtual_id: Uuid::nil() });
+        } else if self.keys != Entity::None && event.field.entity == self.keys {
+            self.scan.keys.push(value.into());
+        }
+    }
+
+    fn topic_id(&mut self, field: u16, bytes: &mut [u8]) {
+        let Ok(virtual_id) = Uuid::from_slice(bytes) else { return };
+        let name = self.cx.virtual_cluster.topic_ids.name(virtual_id);
+        let real = name.as_ref().and_then(|n| self.cx.topology.topics.get(n)).map(|t| t.id);
+        match real {
+            Some(real) if !real.is_nil() => bytes.copy_from_slice(real.as_bytes()),
+            _ if virtual_id.is_nil() => {}
+            _ => self.scan.foreign_ids.push(virtual_id),
+        }
+        if field == self.ids().topic_id {
+            self.scan.topics.push(TopicRef { name, virtual_id });
+        }
+    }
+
+    /// Node ids in a request name slots; a replica id must be −1 or −2.
+    fn node(&self, name: &str, bytes: &mut [u8]) -> Result<(), ScanError> {
+        let slot = read_i32(bytes);
+        if name == "ReplicaId" {
+            return if slot >= 0 { Err(ScanError::Replica(slot)) } else { Ok(()) };
+        }
+        bytes.copy_from_slice(&self.cx.node(slot).to_be_bytes());
+        Ok(())
+    }
+
+    fn epoch(&mut self, field: u16, bytes: &mut [u8]) {
+        let real = self.cx.real_epoch(read_i32(bytes));
+        bytes.copy_from_slice(&real.unwrap_or(-1).to_be_bytes());
+        if field == self.ids().current_epoch
+            && real.is_none()
+            && let Some(partition) = self.scan.partitions.last_mut()
+        {
+            partition.fenced = true;
+        }
+    }
+
+    /// Only the first chunk of a partition's records starts with a batch header.
+    fn records(&mut self, event: &Event, bytes: &[u8]) {
+        if event.field.id != self.ids().records {
+            return;
+        }
+        let Some(partition) = self.scan.partitions.last_mut() else { return };
+        if partition.producer.is_none()
+            && let Some(batch) = BatchHeader::parse(bytes)
+            && batch.producer_id >= 0
+            && batch.base_sequence >= 0
+        {
+            let (id, epoch, sequence) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
+            partition.producer = Some(Producer { id, epoch, sequence });
+        }
+    }
+}
+
+fn read_i32(bytes: &[u8]) -> i32 {
+    bytes.try_into().map_or(-1, i32::from_be_bytes)
+}

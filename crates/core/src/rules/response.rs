@@ -1,0 +1,172 @@
+//! From the active cluster's identifiers to the client's: one pass over a response body.
+//!
+//! Driven by the entities of the schema tables, so that a field that carries a node id, an address, a cluster id or a topic id is
+//! translated in every api and version, also in those that no rule mentions.
+
+use super::{Context, error};
+use pointsman_wire::{
+    batch::{BatchEvent, Batches, PARTITION_LEADER_EPOCH_AT},
+    cursor::{Event, Kind},
+    edit::{Editor, Edits},
+    error::DecodeError,
+    schema::{Entity, Message},
+    write::Writer,
+};
+use uuid::Uuid;
+
+/// What came of a translation.
+#[derive(Debug, Default)]
+pub struct Translated {
+    /// Real topic ids of topics that are not known: clients were shown the nil id instead.
+    pub unknown_topics: usize,
+    /// The answer says that leaders are not where the topology has them.
+    pub stale_leader: bool,
+    /// The answer says that a coordinator is not where it was asked for.
+    pub stale_coordinator: bool,
+}
+
+impl Translated {
+    fn note(&mut self, error: i16) {
+        self.stale_leader |= matches!(error, error::NOT_LEADER_OR_FOLLOWER | error::FENCED_LEADER_EPOCH);
+        self.stale_coordinator |= error == error::NOT_COORDINATOR;
+    }
+}
+
+/// Notes in `editor` what must change in `body`. Ids in `foreign` came from the client and stay.
+pub fn translate(
+    message: &'static Message,
+    version: i16,
+    body: &[u8],
+    foreign: &[Uuid],
+    cx: &Context<'_>,
+    editor: &mut Editor,
+) -> Result<Translated, DecodeError> {
+    let flexible = message.is_flexible(version);
+    let mut state = State { cx, foreign, flexible, slot: -1, topic: None, done: Translated::default() };
+    editor.edit(message, version, body, |event, bytes, edits| state.event(event, bytes, edits))?;
+    Ok(state.done)
+}
+
+struct State<'a> {
+    cx: &'a Context<'a>,
+    foreign: &'a [Uuid],
+    flexible: bool,
+    /// Slot of the node id read last: the address that follows is its.
+    slot: i32,
+    /// Topic name read last: the topic id that follows may be its.
+    topic: Option<String>,
+    done: Translated,
+}
+
+impl State<'_> {
+    fn event(&mut self, event: &Event, bytes: &[u8], edits: &mut Edits) {
+        match event.kind {
+            Kind::Scalar => self.scalar(event, bytes, edits),
+            Kind::Text { prefix, null } => {
+                self.text(event, bytes.get(usize::from(prefix)..).filter(|_| !null), edits)
+            }
+            Kind::Chunk { .. } => self.records(event, bytes, edits),
+            // A name belongs to the ids that follow it in its own structure only.
+            Kind::ElementStart { .. } => self.topic = None,
+            _ => {}
+        }
+    }
+
+    fn scalar(&mut self, event: &Event, bytes: &[u8], edits: &mut Edits) {
+        if bytes.len() == 2 && event.field.name.ends_with("ErrorCode") {
+            self.done.note(i16::from_be_bytes([bytes[0], bytes[1]]));
+        }
+        match event.field.entity {
+            Entity::BrokerId => {
+                self.slot = self.cx.slot(read_i32(bytes));
+                edits.replace(event.at, event.len, &self.slot.to_be_bytes());
+            }
+            Entity::Port => self.port(event, edits),
+            Entity::LeaderEpoch => {
+                let epoch = self.cx.virtual_epoch(read_i32(bytes));
+                edits.replace(event.at, event.len, &epoch.to_be_bytes());
+            }
+            Entity::TopicId => {
+                if let Ok(real) = Uuid::from_slice(bytes) {
+                    let id = self.topic_id(real);
+                    edits.replace(event.at, event.len, id.as_bytes());
+                }
+            }
+            Entity::DirectoryId => edits.replace(event.at, event.len, Uuid::nil().as_bytes()),
+            _ => {}
+        }
+    }
+
+    fn port(&self, event: &Event, edits: &mut Edits) {
+        let Some(address) = self.address() else { return };
+        match event.len {
+            2 => edits.replace(event.at, 2, &address.1.to_be_bytes()),
+            _ => edits.replace(event.at, 4, &i32::from(address.1).to_be_bytes()),
+        }
+    }
+
+    /// A node id of −1 comes without an address, and none is invented.
+    fn address(&self) -> Option<(&str, u16)> {
+        let slot = usize::try_from(self.slot).ok()?;
+        self.cx.virtual_cluster.slots.get(slot).map(|a| (&*a.host, a.port))
+    }
+
+    fn text(&mut self, event: &Event, value: Option<&[u8]>, edits: &mut Edits) {
+        match event.field.entity {
+            Entity::Host if value.is_some_and(|v| !v.is_empty()) => {
+                let host = self.address().map_or("", |a| a.0);
+                self.replace_text(event, host, edits);
+            }
+            Entity::ClusterId if value.is_some() => {
+                self.replace_text(event, &self.cx.virtual_cluster.cluster_id, edits);
+            }
+            Entity::TopicName => {
+                self.topic = value.and_then(|v| std::str::from_utf8(v).ok()).map(str::to_owned);
+            }
+            _ => {}
+        }
+    }
+
+    fn replace_text(&self, event: &Event, text: &str, edits: &mut Edits) {
+        let mut bytes = Vec::with_capacity(text.len() + 5);
+        Writer::new(&mut bytes).string(text, self.flexible);
+        edits.replace(event.at, event.len, &bytes);
+    }
+
+    fn topic_id(&mut self, real: Uuid) -> Uuid {
+        if real.is_nil() || self.foreign.contains(&real) {
+            return real;
+        }
+        let ids = &self.cx.virtual_cluster.topic_ids;
+        let cluster = &self.cx.active.cluster.name;
+        let known = self.cx.topology.topic_names.get(&real).map(|n| &**n);
+        if let Some(name) = known.or(self.topic.as_deref()) {
+            return ids.to_virtual(cluster, name, real);
+        }
+        self.done.unknown_topics += 1;
+        Uuid::nil()
+    }
+
+    /// Leader epochs inside record batches lie outside the checksum.
+    fn records(&self, event: &Event, bytes: &[u8], edits: &mut Edits) {
+        if self.cx.active.epoch_base == 0 || event.field.name != "Records" {
+            return;
+        }
+        let mut batches = Batches::new(bytes.len());
+        // What follows a batch that is no batch is left as it is: the client sees what the broker sent.
+        while let Ok(Some(next)) = batches.next(&bytes[batches.position()..]) {
+            match next {
+                BatchEvent::Header { at, header: Some(header), .. } => {
+                    let epoch = self.cx.virtual_epoch(header.partition_leader_epoch);
+                    edits.replace(event.at + at + PARTITION_LEADER_EPOCH_AT, 4, &epoch.to_be_bytes());
+                }
+                BatchEvent::End => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+fn read_i32(bytes: &[u8]) -> i32 {
+    bytes.try_into().map_or(-1, i32::from_be_bytes)
+}

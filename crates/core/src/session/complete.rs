@@ -1,0 +1,343 @@
+//! From brokers' answers to the client's.
+
+use super::{
+    ExchangeId, Output, Pending, Purpose, Session, View,
+    dispatch::close,
+    exchange::{Exchange, State},
+    merge, refuse,
+};
+use crate::{
+    Now, limits,
+    metrics::CloseReason,
+    rules::{
+        Context, Route, k03_metadata, k10_find_coordinator,
+        response::{self, Translated},
+    },
+    topology::{CoordinatorKind, NodeId},
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use pointsman_wire::{
+    edit::Editor,
+    error::DecodeError,
+    header, tables,
+    value::{self, Struct},
+};
+
+/// Where a Fetch response of version 7 and later carries its session id, counted from the start of its body.
+const FETCH_SESSION_AT: std::ops::Range<usize> = 6..10;
+
+impl Session {
+    /// Takes one complete response frame of `node`, size included.
+    pub fn response(&mut self, node: NodeId, frame: BytesMut, now: Now, out: &mut Output) {
+        let correlation = frame.get(4..8).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(i32::from_be_bytes);
+        let pending = self.links.get_mut(&node).and_then(|l| l.pending.pop_front());
+        let Some(Pending { purpose, .. }) = pending.filter(|p| Some(p.correlation) == correlation) else {
+            let detail = format!(
+                "broker {node} answered correlation id {correlation:?}, which is not the next one asked"
+            );
+            return close(CloseReason::BadResponse, detail, out);
+        };
+        let result = match purpose {
+            Purpose::Exchange { id, .. } => self.exchange_response(id, node, frame, now, out),
+            Purpose::Coordinator { kind, key, version } => {
+                self.coordinator_response(kind, &key, version, frame, now, out)
+            }
+            Purpose::Spare { version, poll } => self.spare_response(node, version, poll, &frame),
+        };
+        if let Err(error) = result {
+            close(CloseReason::BadResponse, format!("broker {node}: {error}"), out);
+        }
+        self.flush(now, out);
+    }
+
+    fn exchange_response(
+        &mut self,
+        id: ExchangeId,
+        node: NodeId,
+        frame: BytesMut,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), DecodeError> {
+        let Some(view) = View::of(self) else { return Ok(()) };
+        let Some(exchange) = self.exchange(id) else { return Ok(()) };
+        let cx = view.context();
+        if matches!(exchange.state, State::Merging(_)) {
+            let (part, seen) = translated(exchange, &frame, &cx)?;
+            self.note(id, &seen, out);
+            if let Some(State::Merging(merge)) = self.exchange(id).map(|e| &mut e.state) {
+                merge.outstanding.retain(|n| *n != node);
+                merge.parts.push(part);
+            }
+            self.complete_merge(id, now, out);
+            return Ok(());
+        }
+        learn(exchange, &frame, &cx, now)?;
+        let (reply, seen) = reply(exchange, &frame, &cx)?;
+        self.note(id, &seen, out);
+        if seen.unknown_topics > 0
+            && let Some(exchange) = self.exchange(id)
+        {
+            exchange.state = State::Held { node, frame, until: now + limits::LOOKUP_WAIT };
+            self.stale_topology(out);
+            return Ok(());
+        }
+        self.remember_fetch_session(id, node, &reply);
+        if let Some(exchange) = self.exchange(id) {
+            exchange.state = State::Ready(reply);
+        }
+        Ok(())
+    }
+
+    /// Tries held answers again with the newest topology; at their deadline they go as they are.
+    pub(super) fn complete_held(&mut self, now: Now, out: &mut Output) {
+        let Some(view) = View::of(self) else { return };
+        for exchange in &mut self.exchanges {
+            let State::Held { frame, until, .. } = &exchange.state else { continue };
+            let due = *until <= now;
+            let frame = frame.clone();
+            match reply(exchange, &frame, &view.context()) {
+                Ok((reply, seen)) if due || seen.unknown_topics == 0 => exchange.state = State::Ready(reply),
+                Ok(_) => {}
+                Err(error) => close(CloseReason::BadResponse, error.to_string(), out),
+            }
+        }
+    }
+
+    /// Finishes a merged answer when every part is there, or, for a Fetch, when a single broker would have answered.
+    pub(super) fn complete_merge(&mut self, id: ExchangeId, now: Now, _out: &mut Output) {
+        let Some(exchange) = self.exchange(id) else { return };
+        let State::Merging(merge) = &mut exchange.state else { return };
+        let due = merge.deadline.is_some_and(|d| d <= now);
+        let satisfied =
+            exchange.rule.key == 1 && fetch_satisfied(&merge.parts, exchange.scan.fetch.min_bytes);
+        if !merge.outstanding.is_empty() && !due && !satisfied {
+            return;
+        }
+        let parts = std::mem::take(&mut merge.parts);
+        let (version, left) = (exchange.version, std::mem::take(&mut merge.outstanding));
+        let body = match exchange.rule.route {
+            Route::Leaders(shape) => {
+                let mut body = merge::by_partition(shape, &exchange.scan, parts, |index| {
+                    refuse::partition(shape, index, 0)
+                });
+                if exchange.rule.key == 1 {
+                    body.set("SessionId", 0);
+                }
+                body
+            }
+            Route::Coordinators(_, keys) => merge::by_key(keys, parts),
+            Route::All(array) => merge::by_array(array, parts),
+            _ => parts.into_iter().next().unwrap_or_default(),
+        };
+        self.answer(id, &body);
+        self.leave_polls(id, version, &left);
+    }
+
+    /// Polls that a Fetch was answered without stay for the next one.
+    fn leave_polls(&mut self, id: ExchangeId, version: i16, nodes: &[NodeId]) {
+        for node in nodes {
+            let Some(link) = self.links.get_mut(node) else { continue };
+            for pending in &mut link.pending {
+                if let Purpose::Exchange { id: of, poll } = &mut pending.purpose
+                    && *of == id
+                {
+                    let poll = poll.take().unwrap_or_default();
+                    pending.purpose = Purpose::Spare { version, poll };
+                }
+            }
+        }
+    }
+
+    fn spare_response(
+        &mut self,
+        node: NodeId,
+        version: i16,
+        poll: Bytes,
+        frame: &[u8],
+    ) -> Result<(), DecodeError> {
+        let Some(view) = View::of(self) else { return Ok(()) };
+        let (answer, _) = translate_body(1, version, frame, &[], &view.context())?;
+        if let Some(link) = self.links.get_mut(&node) {
+            link.spare = Some((poll, answer));
+        }
+        Ok(())
+    }
+
+    /// Answers merged Fetches whose time is over.
+    pub(super) fn complete_due(&mut self, now: Now, out: &mut Output) {
+        let last = self.first + self.exchanges.len() as u64;
+        for id in self.first..last {
+            let due = self.exchange(id).is_some_and(|e| match &e.state {
+                State::Merging(merge) => merge.deadline.is_some_and(|d| d <= now),
+                _ => false,
+            });
+            if due {
+                self.complete_merge(id, now, out);
+            }
+        }
+    }
+
+    fn coordinator_response(
+        &mut self,
+        kind: CoordinatorKind,
+        key: &str,
+        version: i16,
+        frame: BytesMut,
+        now: Now,
+        out: &mut Output,
+    ) -> Result<(), DecodeError> {
+        let (_, body) = value::decode_response(10, version, &frame.freeze().slice(4..))?;
+        let found = k10_find_coordinator::answers(&body, Some(key));
+        if let Some(active) = self.active() {
+            for (key, node) in &found {
+                active.cluster.topology.set_coordinator(kind, key, Some(*node));
+            }
+        }
+        if found.is_empty()
+            && let Some(waiting) = &mut self.waiting
+        {
+            // The cluster does not know either: any broker will say so in the words of the api.
+            waiting.until = now;
+        }
+        self.route_waiting(now, out);
+        Ok(())
+    }
+
+    /// What an answer says about the topology, besides its content.
+    fn note(&mut self, id: ExchangeId, seen: &Translated, out: &mut Output) {
+        if seen.stale_leader {
+            self.stale_topology(out);
+        }
+        let Some((keys, kind)) =
+            self.exchange(id).filter(|_| seen.stale_coordinator).and_then(|e| match e.rule.route {
+                Route::Coordinator(kind) | Route::Coordinators(kind, _) => Some((e.scan.keys.clone(), kind)),
+                _ => None,
+            })
+        else {
+            return;
+        };
+        if let Some(active) = self.active() {
+            keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
+        }
+    }
+
+    pub(super) fn remember_fetch_session(&mut self, id: ExchangeId, node: NodeId, reply: &[u8]) {
+        let Some(exchange) = self.exchange(id) else { return };
+        if exchange.rule.key != 1 || exchange.version < 7 {
+            return;
+        }
+        let Ok(body) = body_at(1, exchange.version, reply) else { return };
+        let session = reply.get(body + FETCH_SESSION_AT.start..body + FETCH_SESSION_AT.end);
+        let session = session.and_then(|b| b.try_into().ok()).map_or(0, i32::from_be_bytes);
+        let before = exchange.scan.fetch.session_id;
+        if before != 0 && session != before {
+            self.fetch_sessions.remove(&before);
+        }
+        if session != 0 && self.fetch_sessions.len() < limits::IN_FLIGHT {
+            self.fetch_sessions.insert(session, node);
+        }
+    }
+}
+
+/// Whether a single broker would end its wait: enough bytes, or an error.
+fn fetch_satisfied(parts: &[Struct], min_bytes: i32) -> bool {
+    let mut bytes: usize = 0;
+    for part in parts {
+        if part.i16("ErrorCode") != 0 {
+            return true;
+        }
+        for partition in part.structs("Responses").flat_map(|t| t.structs("Partitions")) {
+            if partition.i16("ErrorCode") != 0 {
+                return true;
+            }
+            bytes += partition.bytes("Records").map_or(0, Bytes::len);
+        }
+    }
+    bytes >= usize::try_from(min_bytes.max(0)).unwrap_or(0)
+}
+
+/// Remembers what an answer says of leaders and coordinators.
+fn learn(exchange: &Exchange, frame: &BytesMut, cx: &Context<'_>, now: Now) -> Result<(), DecodeError> {
+    let cell = &cx.active.cluster.topology;
+    match exchange.rule.key {
+        3 => {
+            let (_, body) = value::decode_response(3, exchange.version, &frame.clone().freeze().slice(4..))?;
+            cell.merge(&k03_metadata::observe(&body, false), now);
+        }
+        10 => {
+            let (_, body) = value::decode_response(10, exchange.version, &frame.clone().freeze().slice(4..))?;
+            let asked = exchange.original.as_ref().and_then(|o| value::decode_request(&o.slice(4..)).ok());
+            let (kind, key) = asked.map_or((None, None), |(_, _, _, _, request)| {
+                (
+                    k10_find_coordinator::kind(request.int("KeyType")),
+                    request.opt_str("Key").map(str::to_owned),
+                )
+            });
+            let Some(kind) = kind else { return Ok(()) };
+            for (key, node) in k10_find_coordinator::answers(&body, key.as_deref()) {
+                cell.set_coordinator(kind, &key, Some(node));
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// An answer in virtual identifiers, decoded.
+fn translated(
+    exchange: &Exchange,
+    frame: &[u8],
+    cx: &Context<'_>,
+) -> Result<(Struct, Translated), DecodeError> {
+    translate_body(exchange.rule.key, exchange.version, frame, &exchange.scan.foreign_ids, cx)
+}
+
+fn translate_body(
+    key: i16,
+    version: i16,
+    frame: &[u8],
+    foreign: &[uuid::Uuid],
+    cx: &Context<'_>,
+) -> Result<(Struct, Translated), DecodeError> {
+    let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
+    let at = body_at(key, version, frame)?;
+    let mut editor = Editor::new();
+    let seen = response::translate(message, version, &frame[at..], foreign, cx, &mut editor)?;
+    let mut body = Vec::with_capacity(frame.len());
+    editor.edits().apply(&frame[at..], &mut body);
+    Ok((value::decode(message, version, &Bytes::from(body))?, seen))
+}
+
+/// The frame for the client: header as it came, with the client's correlation id; body translated and edited.
+fn reply(
+    exchange: &Exchange,
+    frame: &BytesMut,
+    cx: &Context<'_>,
+) -> Result<(Bytes, Translated), DecodeError> {
+    let (key, version) = (exchange.rule.key, exchange.version);
+    let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
+    let at = body_at(key, version, frame)?;
+    let mut editor = Editor::new();
+    let seen =
+        response::translate(message, version, &frame[at..], &exchange.scan.foreign_ids, cx, &mut editor)?;
+    let mut body = Vec::with_capacity(frame.len());
+    body.put_slice(&frame[..at]);
+    editor.edits().apply(&frame[at..], &mut body);
+    if let Some(edit) = exchange.rule.edit_response {
+        let mut decoded = value::decode(message, version, &Bytes::from(body.split_off(at)))?;
+        edit(&mut decoded, cx);
+        value::encode(message, version, &decoded, &mut body)
+            .map_err(|_| DecodeError::Truncated { needed: 1, left: 0 })?;
+    }
+    let size = u32::try_from(body.len() - 4).unwrap_or(u32::MAX);
+    body[..4].copy_from_slice(&size.to_be_bytes());
+    body[4..8].copy_from_slice(&exchange.correlation.to_be_bytes());
+    Ok((body.into(), seen))
+}
+
+/// Where the body starts in a response frame, size included.
+fn body_at(key: i16, version: i16, frame: &[u8]) -> Result<usize, DecodeError> {
+    let cut = DecodeError::Truncated { needed: 8, left: frame.len() };
+    let len = header::response_header_len(key, version).len_in(frame.get(4..).unwrap_or_default())?;
+    len.map(|len| len + 4).ok_or(cut)
+}

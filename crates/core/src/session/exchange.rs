@@ -1,0 +1,64 @@
+//! One request of a client and what is known of its answer.
+
+use crate::{
+    Now,
+    rules::{Rule, request::Scan},
+    topology::NodeId,
+};
+use bytes::{Bytes, BytesMut};
+use pointsman_wire::value::Struct;
+
+/// Number of an exchange on its connection: 0, 1, 2, … in the order of the requests.
+pub(super) type ExchangeId = u64;
+
+/// One request and its answer.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    pub(super) rule: &'static Rule,
+    pub(super) version: i16,
+    /// The client's correlation id.
+    pub(super) correlation: i32,
+    pub(super) received: Now,
+    pub(super) scan: Scan,
+    /// The request as the client sent it, where it may be sent again.
+    pub(super) original: Option<Bytes>,
+    /// Brokers that could not be reached with it.
+    pub(super) tried: Vec<NodeId>,
+    pub(super) state: State,
+}
+
+/// How far the answer is.
+#[derive(Debug)]
+pub(super) enum State {
+    /// Not routed yet: waits for a topology or a coordinator.
+    Routing,
+    /// One broker has it whole.
+    Whole,
+    /// Several answers are put together.
+    Merging(Merge),
+    /// The answer names topics that the topology does not know yet.
+    Held { node: NodeId, frame: BytesMut, until: Now },
+    /// Its bytes go to the client as they come.
+    Streaming,
+    /// Complete: the frame for the client.
+    Ready(Bytes),
+    /// Complete, and the client expects nothing.
+    Silent,
+}
+
+/// Answers on their way to one.
+#[derive(Debug)]
+pub(super) struct Merge {
+    /// Brokers that have not answered.
+    pub(super) outstanding: Vec<NodeId>,
+    /// The answers so far, in virtual identifiers.
+    pub(super) parts: Vec<Struct>,
+    /// When the answer is due whatever is missing; only a Fetch has one.
+    pub(super) deadline: Option<Now>,
+}
+
+impl Exchange {
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.state, State::Ready(_) | State::Silent)
+    }
+}

@@ -1,0 +1,282 @@
+//! One client connection, without its sockets: from the client's frames to frames for brokers, and back.
+//!
+//! The caller feeds complete request frames, complete response frames and events, and carries out what [`Output`] says. Answers leave in the
+//! order of the requests, whoever gave them; a split request has one answer; a switch ends everything that was under way to the old
+//! cluster. Large Fetch responses are not collected: see [`stream`].
+//!
+//! ```text
+//!  request ─▶ translate ─▶ route ─┬─▶ whole ──▶ one broker ────────────▶ translate ─┐
+//!                                 ├─▶ split ──▶ several brokers ─▶ merge ───────────┼─▶ in order ─▶ client
+//!                                 ├─▶ answered here ────────────────────────────────┤
+//!                                 └─▶ waits for a topology or a coordinator ─▶ route┘
+//! ```
+
+mod complete;
+mod dispatch;
+mod exchange;
+mod fail;
+pub mod gate;
+mod merge;
+mod refuse;
+pub mod stream;
+
+use crate::{
+    Now,
+    config::Address,
+    limits,
+    metrics::{CloseReason, VirtualClusterMetrics},
+    rules::Context,
+    signal::Signal,
+    snapshot::{Active, VirtualCluster},
+    topology::{CoordinatorKind, NodeId, Topology},
+};
+use bytes::{Bytes, BytesMut};
+use exchange::{Exchange, ExchangeId, State};
+use gate::Gate;
+use pointsman_wire::value::Struct;
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+/// What the caller must do after a call.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Frames for brokers, in order.
+    pub sends: Vec<(NodeId, Bytes)>,
+    /// Frames for the client, in order.
+    pub replies: Vec<Bytes>,
+    /// Connections to brokers that must be closed; what is queued for them is dropped.
+    pub drop_links: Vec<NodeId>,
+    /// What the control plane should know.
+    pub signals: Vec<Signal>,
+    /// The client connection must be closed after the replies.
+    pub close: Option<Close>,
+}
+
+/// Why the client connection is to be closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// The kind of reason.
+    pub reason: CloseReason,
+    /// In words, for the log.
+    pub detail: String,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Session {
+    slot: Option<usize>,
+    virtual_cluster: Arc<VirtualCluster>,
+    topology: Arc<Topology>,
+    exchanges: VecDeque<Exchange>,
+    first: ExchangeId,
+    links: BTreeMap<NodeId, Link>,
+    waiting: Option<Waiting>,
+    fetch_sessions: HashMap<i32, NodeId>,
+    share_broker: Option<NodeId>,
+    gate: Arc<Gate>,
+    metrics: Arc<VirtualClusterMetrics>,
+}
+
+/// A connection to a broker: what was asked there and not answered.
+#[derive(Debug, Default)]
+struct Link {
+    pending: VecDeque<Pending>,
+    next_correlation: i32,
+    /// The answer of a poll whose Fetch was answered without it, for the next Fetch that asks the same.
+    spare: Option<(Bytes, Struct)>,
+}
+
+/// One request on a link.
+#[derive(Debug)]
+struct Pending {
+    correlation: i32,
+    purpose: Purpose,
+}
+
+#[derive(Debug)]
+enum Purpose {
+    /// The whole or a part of a client's request. `poll`: the body of a part of a split Fetch.
+    Exchange { id: ExchangeId, poll: Option<Bytes> },
+    /// A part of a split Fetch that was answered without it.
+    Spare { version: i16, poll: Bytes },
+    /// Pointsman's own question for a coordinator.
+    Coordinator { kind: CoordinatorKind, key: Box<str>, version: i16 },
+}
+
+/// The newest request, translated but not routed. While there is one, no further request is read.
+#[derive(Debug)]
+struct Waiting {
+    id: ExchangeId,
+    frame: BytesMut,
+    /// The answer may be wrong after this, but it is given.
+    until: Now,
+    /// Coordinators were asked for.
+    asked: bool,
+}
+
+/// Node ids below this stand for bootstrap servers, before any broker is known.
+const BOOTSTRAP: NodeId = -1000;
+
+impl Session {
+    /// A session for a client that connected to `slot`, or to the one port of all slots.
+    pub fn new(
+        virtual_cluster: Arc<VirtualCluster>,
+        slot: Option<usize>,
+        gate: Arc<Gate>,
+        metrics: Arc<VirtualClusterMetrics>,
+    ) -> Self {
+        let topology = newest(&virtual_cluster);
+        Self {
+            slot,
+            virtual_cluster,
+            topology,
+            exchanges: VecDeque::new(),
+            first: 0,
+            links: BTreeMap::new(),
+            waiting: None,
+            fetch_sessions: HashMap::new(),
+            share_broker: None,
+            gate,
+            metrics,
+        }
+    }
+
+    /// Whether another request may be fed: none waits to be routed, and not too many wait for an answer.
+    pub fn accepts(&self) -> bool {
+        self.waiting.is_none() && !self.is_switching() && self.exchanges.len() < limits::IN_FLIGHT
+    }
+
+    /// Whether the old cluster is fenced off and the new one not yet active.
+    pub fn is_switching(&self) -> bool {
+        self.virtual_cluster.active.is_none() && self.virtual_cluster.switching
+    }
+
+    /// Whether some cluster serves.
+    pub fn has_cluster(&self) -> bool {
+        self.virtual_cluster.active.is_some()
+    }
+
+    /// Requests without an answer.
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.len()
+    }
+
+    /// Where to connect for a node that a frame was sent to.
+    pub fn address(&self, node: NodeId) -> Option<Address> {
+        if node <= BOOTSTRAP {
+            let index = usize::try_from(BOOTSTRAP - node).ok()?;
+            return self.active()?.cluster.bootstrap.get(index).cloned();
+        }
+        self.topology.address(node).cloned()
+    }
+
+    /// Name of the active cluster.
+    pub fn cluster(&self) -> Option<Arc<str>> {
+        self.active().map(|a| a.cluster.name.clone())
+    }
+
+    /// Whether answers of `node` are due: without any, its closing is nothing special.
+    pub fn awaits(&self, node: NodeId) -> bool {
+        self.links.get(&node).is_some_and(|l| !l.pending.is_empty())
+    }
+
+    /// When [`tick`](Self::tick) wants to be called.
+    pub fn deadline(&self) -> Option<Now> {
+        let waiting = self.waiting.as_ref().map(|w| w.until);
+        let exchanges = self.exchanges.iter().filter_map(|e| match &e.state {
+            State::Merging(merge) => merge.deadline,
+            State::Held { until, .. } => Some(*until),
+            _ => None,
+        });
+        waiting.into_iter().chain(exchanges).min()
+    }
+
+    /// Whether the observed topology has moved on since the session last looked.
+    pub fn topology_moved(&self) -> bool {
+        self.active().is_some_and(|a| a.cluster.topology.revision() != self.topology.revision)
+    }
+
+    /// Takes the newest topology, routes what waited for one, and answers what is due.
+    pub fn tick(&mut self, now: Now, out: &mut Output) {
+        self.refresh();
+        self.route_waiting(now, out);
+        self.complete_held(now, out);
+        self.complete_due(now, out);
+        self.flush(now, out);
+    }
+
+    /// Takes a new snapshot's view. When the active cluster changed, everything under way to the old one ends.
+    pub fn adopt(&mut self, virtual_cluster: Arc<VirtualCluster>, now: Now, out: &mut Output) {
+        let key = |v: &VirtualCluster| v.active.as_ref().map(|a| (a.cluster.name.clone(), a.since));
+        let switched = key(&self.virtual_cluster) != key(&virtual_cluster);
+        self.virtual_cluster = virtual_cluster;
+        self.refresh();
+        if switched {
+            self.switch(now, out);
+        }
+    }
+
+    fn active(&self) -> Option<&Active> {
+        self.virtual_cluster.active.as_ref()
+    }
+
+    fn refresh(&mut self) {
+        if self.topology_moved() || self.active().is_none() {
+            self.topology = newest(&self.virtual_cluster);
+        }
+    }
+
+    fn exchange(&mut self, id: ExchangeId) -> Option<&mut Exchange> {
+        let index = usize::try_from(id.checked_sub(self.first)?).ok()?;
+        self.exchanges.get_mut(index)
+    }
+
+    fn is_first(&self, id: ExchangeId) -> bool {
+        self.first == id
+    }
+
+    /// Hands complete answers out, in order.
+    fn flush(&mut self, now: Now, out: &mut Output) {
+        while self.exchanges.front().is_some_and(Exchange::is_complete) {
+            let Some(done) = self.exchanges.pop_front() else { return };
+            self.first += 1;
+            if let Some(api) = usize::try_from(done.rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
+                api.latency.record(now.saturating_sub(done.received));
+            }
+            if let State::Ready(frame) = done.state {
+                out.replies.push(frame);
+            }
+        }
+    }
+
+    fn stale_topology(&self, out: &mut Output) {
+        if let Some(cluster) = self.cluster() {
+            out.signals.push(Signal::TopologyStale { cluster });
+        }
+    }
+}
+
+fn newest(virtual_cluster: &VirtualCluster) -> Arc<Topology> {
+    virtual_cluster.active.as_ref().map(|a| a.cluster.topology.load()).unwrap_or_default()
+}
+
+/// What a translation may look at, from clones that do not borrow the session.
+struct View {
+    virtual_cluster: Arc<VirtualCluster>,
+    active: Active,
+    topology: Arc<Topology>,
+}
+
+impl View {
+    fn of(session: &Session) -> Option<Self> {
+        let active = session.active()?.clone();
+        let (virtual_cluster, topology) = (session.virtual_cluster.clone(), session.topology.clone());
+        Some(Self { virtual_cluster, active, topology })
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { virtual_cluster: &self.virtual_cluster, active: &self.active, topology: &self.topology }
+    }
+}

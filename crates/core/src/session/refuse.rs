@@ -1,0 +1,131 @@
+//! Answers that Pointsman gives when no broker does: the error that makes each client try again at once.
+
+use crate::rules::{
+    Context, Fail, Keys, Partitions, Rule, error,
+    request::{PartitionRef, Scan},
+};
+use pointsman_wire::{tables, value::Struct};
+
+use super::merge;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The chain has another active cluster now, or none.
+    Switch,
+    /// The broker could not be reached.
+    Broker,
+}
+
+/// The response that says so, or `None` when the api has no error that does: then the connection is closed.
+pub(super) fn response(
+    rule: &Rule,
+    version: i16,
+    scan: &Scan,
+    cause: Cause,
+    cx: Option<&Context<'_>>,
+) -> Option<Struct> {
+    match rule.fail {
+        Fail::Partitions(shape, code) => Some(partitions(shape, scan, |_, _| true, code, cx)),
+        Fail::Keys(keys, code) => by_keys(version, keys, scan, code),
+        Fail::TopLevel(broker, switch) => {
+            let code = if cause == Cause::Switch { switch } else { broker };
+            tables::response(rule.key, version)?
+                .fields
+                .iter()
+                .find(|f| f.name == "ErrorCode" && f.in_sequence(version))?;
+            Some(no_member(Struct::new().with("ErrorCode", code)))
+        }
+        Fail::Replay | Fail::Close => None,
+    }
+}
+
+/// `code` at the chosen partitions; where the leader is known, the answer names it, so that clients need not ask.
+pub(super) fn partitions(
+    shape: &Partitions,
+    scan: &Scan,
+    chosen: impl Fn(usize, &PartitionRef) -> bool,
+    code: i16,
+    cx: Option<&Context<'_>>,
+) -> Struct {
+    let mut topics = Vec::with_capacity(scan.topics.len());
+    let mut named: Vec<i32> = Vec::new();
+    for (number, topic) in scan.topics.iter().enumerate() {
+        let mine = scan.partitions.iter().enumerate().filter(|(i, p)| p.topic == number && chosen(*i, p));
+        let entries: Vec<Struct> = mine
+            .map(|(_, p)| {
+                let entry = partition(shape, p.index, code);
+                let leader = cx.filter(|_| code == error::NOT_LEADER_OR_FOLLOWER).zip(topic.name.as_deref());
+                match leader.and_then(|(cx, name)| current_leader(cx, name, p.index)) {
+                    Some((slot, leader)) => {
+                        named.push(slot);
+                        entry.with("CurrentLeader", leader)
+                    }
+                    None => entry,
+                }
+            })
+            .collect();
+        if !entries.is_empty() {
+            topics.push(merge::topic_entry(shape, topic).with(shape.response_partitions, entries));
+        }
+    }
+    let response = Struct::new().with(shape.response_topics, topics);
+    match cx {
+        Some(cx) if !named.is_empty() => response.with("NodeEndpoints", endpoints(cx, named)),
+        _ => response,
+    }
+}
+
+/// One partition's entry with an error, and "unknown" wherever the schema's default would claim something.
+pub(super) fn partition(shape: &Partitions, index: i32, code: i16) -> Struct {
+    Struct::new()
+        .with(shape.response_index, index)
+        .with(shape.response_error, code)
+        .with("BaseOffset", -1)
+        .with("LogAppendTimeMs", -1)
+        .with("LogStartOffset", -1)
+        .with("HighWatermark", -1)
+        .with("LastStableOffset", -1)
+        .with("Offset", -1)
+        .with("Timestamp", -1)
+        .with("LeaderEpoch", -1)
+        .with("EndOffset", -1)
+        .with("LowWatermark", -1)
+        .with("PreferredReadReplica", -1)
+}
+
+fn current_leader(cx: &Context<'_>, topic: &str, partition: i32) -> Option<(i32, Struct)> {
+    let known = cx.topology.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)?;
+    if known.leader < 0 || known.epoch < 0 {
+        return None;
+    }
+    let slot = cx.slot(known.leader);
+    let leader = Struct::new().with("LeaderId", slot).with("LeaderEpoch", cx.virtual_epoch(known.epoch));
+    Some((slot, leader))
+}
+
+fn endpoints(cx: &Context<'_>, mut slots: Vec<i32>) -> Vec<Struct> {
+    slots.sort_unstable();
+    slots.dedup();
+    let address = |slot: &i32| usize::try_from(*slot).ok().and_then(|s| cx.virtual_cluster.slots.get(s));
+    let endpoint = |slot: &i32| {
+        let address = address(slot)?;
+        let port = i32::from(address.port);
+        Some(Struct::new().with("NodeId", *slot).with("Host", &*address.host).with("Port", port))
+    };
+    slots.iter().filter_map(endpoint).collect()
+}
+
+fn by_keys(version: i16, keys: &Keys, scan: &Scan, code: i16) -> Option<Struct> {
+    if version < keys.error_since {
+        return None;
+    }
+    let result = |key: &str| Struct::new().with(keys.result_key, key).with("ErrorCode", code);
+    let results: Vec<Struct> = scan.keys.iter().map(|k| result(k)).collect();
+    Some(Struct::new().with(keys.results, results).with("ErrorCode", code))
+}
+
+/// Group responses with an error name no generation, producer or member.
+fn no_member(response: Struct) -> Struct {
+    response.with("GenerationId", -1).with("ProducerId", -1).with("ProducerEpoch", -1)
+}
