@@ -40,7 +40,11 @@ impl Gauge {
     }
     /// One less.
     pub fn dec(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.sub(1);
+    }
+    /// `n` less.
+    pub fn sub(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
     }
     /// The value.
     pub fn value(&self) -> u64 {

@@ -10,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    task::Waker,
 };
 use uuid::Uuid;
 
@@ -103,6 +104,7 @@ pub struct TopologyCell {
     revision: AtomicU64,
     current: Mutex<Arc<Topology>>,
     coordinators: Mutex<HashMap<(CoordinatorKind, Box<str>), NodeId>>,
+    wakers: Mutex<Vec<Waker>>,
 }
 
 impl TopologyCell {
@@ -127,7 +129,22 @@ impl TopologyCell {
         next.revision += 1;
         self.revision.store(next.revision, Ordering::Release);
         *current = Arc::new(next);
+        drop(current);
+        self.wake();
         true
+    }
+
+    /// Wakes the task once, at the next change after this call. Look at the revision after it, not before.
+    pub fn wake_on_change(&self, waker: &Waker) {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !wakers.iter().any(|w| w.will_wake(waker)) {
+            wakers.push(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Drops brokers that no metadata has listed since `before`.

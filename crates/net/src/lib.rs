@@ -1,1 +1,14 @@
-//! net
+//! The data plane: client connections, and the connections to brokers that each of them opens.
+//!
+//! Decisions come from outside, as snapshots; what a frame becomes is decided by `core`'s session. This crate moves
+//! bytes: it listens, reads, writes, dials, keeps every queue bounded and ends every task with its parent.
+//! It never imports the control plane.
+
+mod connection;
+mod dial;
+pub mod fence;
+mod listener;
+mod socket;
+mod upstream;
+
+pub use listener::{BindError, DataPlane, VirtualListener};

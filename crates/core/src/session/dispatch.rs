@@ -1,7 +1,7 @@
 //! From a client's request to frames for brokers.
 
 use super::{
-    BOOTSTRAP, Close, ExchangeId, Link, Output, Pending, Purpose, Session, View, Waiting,
+    BOOTSTRAP, Close, ExchangeId, Link, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
     exchange::{Exchange, Merge, State},
     refuse::{self, Cause},
 };
@@ -286,7 +286,7 @@ impl Session {
                     correlation,
                     purpose: Purpose::Coordinator { kind, key: key.clone(), version: max },
                 });
-                out.sends.push((node, frame.into()));
+                out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
             }
         }
     }
@@ -305,7 +305,7 @@ impl Session {
         if !silent {
             link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll: None } });
         }
-        out.sends.push((node, frame.freeze()));
+        out.sends.push(Outgoing { node, frame: frame.freeze(), answered: !silent });
     }
 
     fn split_partitions(
@@ -391,7 +391,7 @@ impl Session {
                             .push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll } });
                         merge.outstanding.push(node);
                     }
-                    out.sends.push((node, frame));
+                    out.sends.push(Outgoing { node, frame, answered: !silent });
                 }
             }
         }

@@ -43,7 +43,7 @@ use std::{
 #[derive(Debug, Default)]
 pub struct Output {
     /// Frames for brokers, in order.
-    pub sends: Vec<(NodeId, Bytes)>,
+    pub sends: Vec<Outgoing>,
     /// Frames for the client, in order.
     pub replies: Vec<Bytes>,
     /// Connections to brokers that must be closed; what is queued for them is dropped.
@@ -52,6 +52,17 @@ pub struct Output {
     pub signals: Vec<Signal>,
     /// The client connection must be closed after the replies.
     pub close: Option<Close>,
+}
+
+/// A frame for a broker.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// The broker; see [`Session::address`].
+    pub node: NodeId,
+    /// The frame, size included.
+    pub frame: Bytes,
+    /// Whether a response will come.
+    pub answered: bool,
 }
 
 /// Why the client connection is to be closed.
@@ -196,6 +207,14 @@ impl Session {
     /// Whether the observed topology has moved on since the session last looked.
     pub fn topology_moved(&self) -> bool {
         self.active().is_some_and(|a| a.cluster.topology.revision() != self.topology.revision)
+    }
+
+    /// Whether something waits for a change of the topology. If so the task is woken by it.
+    pub fn poll_topology(&self, waker: &std::task::Waker) -> bool {
+        let held = self.exchanges.iter().any(|e| matches!(e.state, State::Held { .. }));
+        let Some(active) = self.active().filter(|_| held || self.waiting.is_some()) else { return false };
+        active.cluster.topology.wake_on_change(waker);
+        self.topology_moved()
     }
 
     /// Takes the newest topology, routes what waited for one, and answers what is due.

@@ -1,0 +1,252 @@
+//! Listening sockets of virtual clusters, and the tasks under them.
+
+use crate::{connection::Connection, dial::Names, fence::Generations, socket};
+use pointsman_core::{
+    Now,
+    config::VirtualClusterConfig,
+    metrics::{CloseReason, VirtualClusterMetrics},
+    session::{Close, Session, gate::Gate},
+    signal::Signal,
+    snapshot::Snapshot,
+};
+use std::{
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{Instrument, debug, info, info_span, warn};
+
+/// Connections the kernel may hold before they are accepted.
+const BACKLOG: u32 = 1024;
+/// Pause after a failed accept, so that a process without file descriptors does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the connections of one virtual cluster share.
+pub(crate) struct Shared {
+    pub(crate) name: Arc<str>,
+    pub(crate) names: Names,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) metrics: Arc<VirtualClusterMetrics>,
+    pub(crate) signals: mpsc::Sender<Signal>,
+    started: Instant,
+}
+
+impl Shared {
+    pub(crate) fn now(&self) -> Now {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn instant(&self, now: Now) -> Instant {
+        self.started + now
+    }
+}
+
+/// A port that could not be opened.
+#[derive(Debug)]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// The virtual cluster it is for.
+    pub virtual_cluster: Arc<str>,
+    /// Why not.
+    pub source: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, virtual_cluster, source } = self;
+        write!(f, "virtual cluster {virtual_cluster}: cannot listen on {address}: {source}")?;
+        if source.kind() == io::ErrorKind::AddrInUse {
+            f.write_str("; end the process that uses the port, or change `listen`")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for BindError {}
+
+/// The open ports of one virtual cluster.
+#[derive(Debug)]
+pub struct VirtualListener {
+    name: Arc<str>,
+    /// Each socket with the slot it stands for; none where one port stands for all.
+    sockets: Vec<(Option<usize>, TcpListener)>,
+}
+
+impl VirtualListener {
+    /// Opens all ports, or none.
+    pub fn bind(config: &VirtualClusterConfig) -> Result<Self, BindError> {
+        let (first, last) = config.ports;
+        let shared_port = first == last;
+        let open = |port: u16| {
+            let address = SocketAddr::new(config.bind, port);
+            let slot = (!shared_port).then(|| usize::from(port - first));
+            let failed = |source| BindError { address, virtual_cluster: config.name.clone(), source };
+            listen(address).map(|socket| (slot, socket)).map_err(failed)
+        };
+        let sockets = (first..=last).map(open).collect::<Result<_, _>>()?;
+        Ok(Self { name: config.name.clone(), sockets })
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address.ip() {
+        IpAddr::V4(_) => TcpSocket::new_v4()?,
+        IpAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// All client connections of the process.
+pub struct DataPlane {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    generations: Arc<Generations>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    signals: mpsc::Sender<Signal>,
+    started: std::time::Instant,
+}
+
+impl fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DataPlane").field("tasks", &self.tasks.len()).finish()
+    }
+}
+
+impl DataPlane {
+    /// A data plane without listeners. `started` is the origin of [`Now`].
+    pub fn new(
+        snapshots: watch::Receiver<Arc<Snapshot>>,
+        generations: Arc<Generations>,
+        signals: mpsc::Sender<Signal>,
+        started: std::time::Instant,
+    ) -> Self {
+        let (tasks, stop, abort) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
+        Self { tasks, stop, abort, generations, snapshots, signals, started }
+    }
+
+    /// Serves a virtual cluster on its ports.
+    pub fn serve(&self, listener: VirtualListener, metrics: Arc<VirtualClusterMetrics>) {
+        let shared = Arc::new(Shared {
+            name: listener.name,
+            names: Names::default(),
+            gate: Arc::new(Gate::default()),
+            metrics,
+            signals: self.signals.clone(),
+            started: Instant::from_std(self.started),
+        });
+        for (slot, socket) in listener.sockets {
+            let acceptor = Acceptor {
+                shared: shared.clone(),
+                slot,
+                tasks: self.tasks.clone(),
+                stop: self.stop.clone(),
+                abort: self.abort.clone(),
+                generations: self.generations.clone(),
+                snapshots: self.snapshots.clone(),
+            };
+            let span = info_span!("listener", virtual_cluster = %shared.name, slot);
+            self.tasks.spawn(acceptor.run(socket).instrument(span));
+        }
+    }
+
+    /// Stops accepting, lets requests in flight be answered, and ends what is left at the deadline.
+    /// Returns how many connections had to be cut.
+    pub async fn shut_down(self, deadline: Duration) -> usize {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(deadline, self.tasks.wait()).await.is_ok() {
+            return 0;
+        }
+        let left = self.tasks.len();
+        self.abort.cancel();
+        self.tasks.wait().await;
+        left
+    }
+}
+
+struct Acceptor {
+    shared: Arc<Shared>,
+    slot: Option<usize>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    generations: Arc<Generations>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Acceptor {
+    async fn run(self, socket: TcpListener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                () = self.stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.spawn(stream, peer),
+                Err(error) => {
+                    warn!(%error, "cannot accept a connection; trying again in {ACCEPT_PAUSE:?}");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, peer: SocketAddr) {
+        let span = info_span!("connection", virtual_cluster = %self.shared.name, slot = self.slot, %peer);
+        let metrics = self.shared.metrics.clone();
+        metrics.accepted.add(1);
+        let Some(connection) = self.connection(stream) else { return };
+        let (stop, abort) = (self.stop.clone(), self.abort.clone());
+        metrics.connections.inc();
+        self.tasks.spawn(
+            async move {
+                let cut =
+                    Close { reason: CloseReason::Drained, detail: "cut at the shutdown deadline".into() };
+                let close = tokio::select! {
+                    close = connection.run(stop) => close,
+                    () = abort.cancelled() => cut,
+                };
+                metrics.connections.dec();
+                metrics.closed[close.reason as usize].add(1);
+                report(&close);
+            }
+            .instrument(span),
+        );
+    }
+
+    fn connection(&self, stream: TcpStream) -> Option<Connection> {
+        socket::tune(&stream).ok()?;
+        let mut snapshots = self.snapshots.clone();
+        let snapshot = snapshots.borrow_and_update().clone();
+        let mark = self.generations.mark(snapshot.generation);
+        let virtual_cluster = snapshot.virtual_cluster(&self.shared.name)?.clone();
+        let (gate, metrics) = (self.shared.gate.clone(), self.shared.metrics.clone());
+        let session = Session::new(virtual_cluster, self.slot, gate, metrics);
+        Some(Connection::new(self.shared.clone(), stream, session, snapshots, mark))
+    }
+}
+
+/// One log line for a connection that did not end by itself.
+fn report(close: &Close) {
+    let Close { reason, detail } = close;
+    match reason {
+        CloseReason::ClientClosed | CloseReason::ClientError | CloseReason::Drained => {
+            debug!(reason = reason.word(), "{detail}")
+        }
+        CloseReason::BadRequest | CloseReason::BadResponse | CloseReason::Stalled => {
+            warn!(reason = reason.word(), "{detail}")
+        }
+        _ => info!(reason = reason.word(), "{detail}"),
+    }
+}
