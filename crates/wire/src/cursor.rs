@@ -11,9 +11,13 @@
 //!            └─ no field left ─▶ (flexible) tag count ─▶ known tag → Tag → value │ unknown → Blob ─▶ … ─▶ pop
 //! ```
 
+mod event;
+
 use crate::error::DecodeError;
 use crate::schema::{Field, Message, NO_FIELD, Type};
 use crate::uvarint;
+
+pub use event::{Event, Kind};
 
 /// The deepest nesting of structures, arrays and tagged fields; the deepest Kafka message needs fewer (a test says so).
 pub const MAX_DEPTH: usize = 16;
@@ -21,96 +25,12 @@ pub const MAX_DEPTH: usize = 16;
 /// The longest string in bytes that Kafka accepts.
 const MAX_STRING: usize = i16::MAX as usize;
 
-/// What the cursor passed.
-#[derive(Clone, Copy, Debug)]
-pub struct Event {
-    /// The field it belongs to; [`NO_FIELD`] for the end, the root's tag section and unknown tags.
-    pub field: &'static Field,
-    /// What it is.
-    pub kind: Kind,
-    /// Where it starts, in bytes from the start of the body.
-    pub at: usize,
-    /// The wire bytes it takes; 0 for events that only mark a place.
-    pub len: usize,
-}
-
-/// The kinds of events. Starts and ends always come in pairs, also for null arrays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A value of fixed size, also as an element of an array (then `field` is the array's).
-    Scalar,
-    /// A whole string: `prefix` bytes of length, then the text.
-    Text {
-        /// Bytes of the length prefix.
-        prefix: u8,
-        /// Is it null? Then the prefix is all.
-        null: bool,
-    },
-    /// The length prefix of bytes or records; `None` is null. Chunks follow when the length is not 0.
-    Blob {
-        /// The length in bytes of what follows.
-        len: Option<u32>,
-    },
-    /// A piece of a blob or of an unknown tag: as much as has arrived, one byte or more.
-    Chunk {
-        /// Is this the end of the blob?
-        last: bool,
-    },
-    /// The count of an array; `None` is null. An `ArrayEnd` follows in any case.
-    ArrayStart {
-        /// The number of elements.
-        count: Option<u32>,
-    },
-    /// The start of a structure in an array. Elements of other types are `Scalar`, `Text` or `Blob`.
-    ElementStart {
-        /// The number of the element, from 0.
-        index: u32,
-    },
-    /// The end of a structure in an array, after its tag section.
-    ElementEnd,
-    /// The end of an array.
-    ArrayEnd,
-    /// The start of a nested structure; its bytes are the presence byte of a nullable one.
-    StructStart,
-    /// The end of a nested structure, after its tag section.
-    StructEnd,
-    /// A nested structure that is null; its byte is the presence byte.
-    Null,
-    /// Tag and size of a tagged field that the schema knows. Its value follows.
-    TagStart {
-        /// The tag.
-        tag: u32,
-        /// The size of the value in bytes.
-        size: u32,
-        /// Where the size's varint starts, in bytes from the start of the body.
-        size_at: usize,
-        /// Bytes of the size's varint.
-        size_len: u8,
-    },
-    /// The end of a known tagged field.
-    TagEnd,
-    /// Tag and size of a field that the schema does not know. Chunks follow when the size is not 0.
-    UnknownTag {
-        /// The tag.
-        tag: u32,
-        /// The size of the value in bytes.
-        size: u32,
-    },
-    /// The number of tagged fields of a structure.
-    Tags {
-        /// The number.
-        count: u32,
-    },
-    /// The end of the message: all bytes are used. Comes again when asked again.
-    End,
-}
-
 /// How far into what; the stack of these is all that the cursor remembers.
 #[derive(Clone, Copy)]
 enum Frame {
     Fields(Fields),
     Array { field: &'static Field, element: &'static Type, index: u32, count: u32 },
-    Tag { field: &'static Field, tag: u32, start: usize, end: usize, outer: usize, opened: bool },
+    Tag(Tag),
     Blob { field: &'static Field, left: usize },
 }
 
@@ -123,6 +43,19 @@ struct Fields {
     /// Tags still to come; `None` until the count has been read.
     tags: Option<u32>,
     last_tag: Option<u32>,
+}
+
+/// A known tagged field: its value's first byte and the one after its last.
+#[derive(Clone, Copy)]
+struct Tag {
+    field: &'static Field,
+    tag: u32,
+    start: usize,
+    end: usize,
+    /// The limit around it.
+    outer: usize,
+    /// The event that begins the value has been given.
+    opened: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -173,7 +106,7 @@ impl Cursor {
     /// The next event, from `input`: the bytes of the body from [`position`](Self::position) on, as far as they have
     /// arrived. `Ok(None)` means that the next event needs more than that; only chunks take what there is. After an
     /// error the cursor must not be used again.
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "the input makes it no iterator")]
     #[inline]
     pub fn next(&mut self, input: &[u8]) -> Step<Event> {
         let left = self.limit - self.position;
@@ -181,39 +114,44 @@ impl Cursor {
         let Some(top) = self.depth.checked_sub(1) else {
             return Ok(Some(self.mark(&NO_FIELD, Kind::End)));
         };
-        match self.stack[top] {
-            Frame::Fields(fields) => self.fields(top, fields, input),
+        match &self.stack[top] {
+            Frame::Fields(fields) => {
+                let (list, next) = (fields.fields, fields.next);
+                self.fields(top, list, next, input)
+            }
             Frame::Array { field, element, index, count } => {
+                let (field, element, index, count) = (*field, *element, *index, *count);
                 self.array(top, field, element, index, count, input)
             }
-            Frame::Tag { field, tag, start, end, outer, opened } => {
-                if opened {
-                    return self.tag_end(field, tag, start, end, outer);
-                }
-                self.stack[top] = Frame::Tag { field, tag, start, end, outer, opened: true };
-                let event = self.value(field, &field.ty, field.nullable.contains(self.version), input);
-                if let Ok(None) = event {
-                    self.stack[top] = Frame::Tag { field, tag, start, end, outer, opened: false };
-                }
-                event
+            Frame::Tag(tag) => {
+                let tag = *tag;
+                self.tag(top, tag, input)
             }
-            Frame::Blob { field, left } => Ok(self.chunk(top, field, left, input)),
+            Frame::Blob { field, left } => {
+                let (field, left) = (*field, *left);
+                Ok(self.chunk(top, field, left, input))
+            }
         }
     }
 
-    fn fields(&mut self, top: usize, mut fields: Fields, input: &[u8]) -> Step<Event> {
-        while let Some(field) = fields.fields.get(usize::from(fields.next)) {
-            fields.next += 1;
-            if !field.in_sequence(self.version) {
-                continue;
+    #[inline]
+    fn fields(&mut self, top: usize, list: &'static [Field], next: u16, input: &[u8]) -> Step<Event> {
+        let version = self.version;
+        for (field, next) in list[usize::from(next)..].iter().zip(next + 1..) {
+            if field.in_sequence(version) {
+                let event = self.value(field, &field.ty, field.nullable.contains(version), input)?;
+                if let (Some(_), Frame::Fields(fields)) = (&event, &mut self.stack[top]) {
+                    fields.next = next;
+                }
+                return Ok(event);
             }
-            let before = std::mem::replace(&mut self.stack[top], Frame::Fields(fields));
-            let event = self.value(field, &field.ty, field.nullable.contains(self.version), input);
-            if let Ok(None) = event {
-                self.stack[top] = before;
-            }
-            return event;
         }
+        self.after_fields(top, input)
+    }
+
+    fn after_fields(&mut self, top: usize, input: &[u8]) -> Step<Event> {
+        let Frame::Fields(mut fields) = self.stack[top] else { return Ok(None) };
+        fields.next = u16::try_from(fields.fields.len()).unwrap_or(u16::MAX);
         match fields.tags {
             None if self.flexible => self.tag_count(top, fields, input),
             None | Some(0) => self.fields_end(fields),
@@ -262,28 +200,30 @@ impl Cursor {
             return Ok(Some(self.take(&NO_FIELD, Kind::UnknownTag { tag, size }, tag_len + size_len)));
         };
         let end = start + value;
-        self.push(Frame::Tag { field, tag, start, end, outer: self.limit, opened: false })?;
+        self.push(Frame::Tag(Tag { field, tag, start, end, outer: self.limit, opened: false }))?;
         self.limit = end;
         let size_len_byte = u8::try_from(size_len).unwrap_or(u8::MAX);
         let kind = Kind::TagStart { tag, size, size_at, size_len: size_len_byte };
         Ok(Some(self.take(field, kind, tag_len + size_len)))
     }
 
-    fn tag_end(
-        &mut self,
-        field: &'static Field,
-        tag: u32,
-        start: usize,
-        end: usize,
-        outer: usize,
-    ) -> Step<Event> {
-        if self.position != end {
-            let size = u32::try_from(end - start).unwrap_or(u32::MAX);
-            return Err(DecodeError::TagSize { tag, size, used: self.position - start });
+    /// The value of a known tagged field, or its end.
+    fn tag(&mut self, top: usize, tag: Tag, input: &[u8]) -> Step<Event> {
+        if !tag.opened {
+            let field = tag.field;
+            let event = self.value(field, &field.ty, field.nullable.contains(self.version), input)?;
+            if event.is_some() {
+                self.stack[top] = Frame::Tag(Tag { opened: true, ..tag });
+            }
+            return Ok(event);
+        }
+        if self.position != tag.end {
+            let size = u32::try_from(tag.end - tag.start).unwrap_or(u32::MAX);
+            return Err(DecodeError::TagSize { tag: tag.tag, size, used: self.position - tag.start });
         }
         self.depth -= 1;
-        self.limit = outer;
-        Ok(Some(self.mark(field, Kind::TagEnd)))
+        self.limit = tag.outer;
+        Ok(Some(self.mark(tag.field, Kind::TagEnd)))
     }
 
     fn array(
@@ -299,16 +239,40 @@ impl Cursor {
             self.depth -= 1;
             return Ok(Some(self.mark(field, Kind::ArrayEnd)));
         }
-        self.stack[top] = Frame::Array { field, element, index: index + 1, count };
-        if let Type::Struct(fields) = element {
+        let event = if let Type::Struct(fields) = element {
             self.push(Frame::Fields(Fields::new(field, fields, Place::Element)))?;
-            return Ok(Some(self.mark(field, Kind::ElementStart { index })));
+            Some(self.mark(field, Kind::ElementStart { index }))
+        } else {
+            self.value(field, element, false, input)?
+        };
+        if let (Some(_), Frame::Array { index, .. }) = (&event, &mut self.stack[top]) {
+            *index += 1;
         }
-        let event = self.value(field, element, false, input);
-        if let Ok(None) = event {
-            self.stack[top] = Frame::Array { field, element, index, count };
+        Ok(event)
+    }
+
+    /// Bytes still to come of the blob that the cursor is in; 0 when the next event is no chunk.
+    #[must_use]
+    pub const fn blob_left(&self) -> usize {
+        if self.depth == 0 {
+            return 0;
         }
-        event
+        if let Frame::Blob { left, .. } = self.stack[self.depth - 1] { left } else { 0 }
+    }
+
+    /// Passes over up to `len` bytes of the blob that the cursor is in, unseen (the kernel may have moved them), instead
+    /// of taking them as chunks. Returns how many.
+    pub fn skip(&mut self, len: usize) -> usize {
+        let left = self.blob_left();
+        let len = len.min(left);
+        if len > 0 {
+            if let Frame::Blob { left, .. } = &mut self.stack[self.depth - 1] {
+                *left -= len;
+            }
+            self.depth -= usize::from(len == left);
+            self.position += len;
+        }
+        len
     }
 
     fn chunk(&mut self, top: usize, field: &'static Field, left: usize, input: &[u8]) -> Option<Event> {

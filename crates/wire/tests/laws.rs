@@ -5,7 +5,7 @@ mod common;
 
 use common::{Case, Numbers, bytes_of, cases, events};
 use pointsman_wire::tables::{self, fetch_response::NODE_ENDPOINTS};
-use pointsman_wire::{Editor, Edits, Field, Kind, Struct, Type, Value, Writer, decode, walk};
+use pointsman_wire::{Cursor, Editor, Edits, Field, Kind, Struct, Type, Value, Writer, decode, walk};
 
 /// Bodies up to this many bytes are split at every byte.
 const SMALL: usize = 400;
@@ -61,6 +61,31 @@ fn any_split_gives_the_same_events() {
             let split =
                 events(case.message, case.version, &case.body, &mut || 1 + numbers.below(40)).unwrap();
             assert_eq!(split, whole, "{}", case.name());
+        }
+    }
+}
+
+#[test]
+fn a_blob_can_be_passed_over_unseen() {
+    for case in cases() {
+        let mut cursor = Cursor::new(case.message, case.version, case.body.len());
+        loop {
+            let left = cursor.blob_left();
+            if left > 0 {
+                assert_eq!(
+                    (cursor.skip(1), cursor.blob_left(), cursor.skip(usize::MAX)),
+                    (1, left - 1, left - 1)
+                );
+            }
+            assert_eq!((cursor.blob_left(), cursor.skip(1)), (0, 0));
+            let event = cursor.next(&case.body[cursor.position()..]).unwrap().unwrap();
+            assert!(!matches!(event.kind, Kind::Chunk { .. }));
+            if event.kind == Kind::End {
+                break;
+            }
+            while cursor.blob_left() > 3 {
+                assert_eq!(cursor.skip(3), 3);
+            }
         }
     }
 }
