@@ -12,4 +12,6 @@ pub mod history;
 pub mod kafka;
 pub mod log;
 pub mod process;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod skip;

@@ -281,6 +281,9 @@ impl ClusterHealth {
     /// Drops brokers that are neither configured nor, within `forget_after`, listed.
     fn forget(&mut self, now: Now) {
         let after = self.rules.forget_after;
+        if after.is_none() && self.brokers.values().all(|b| b.configured) {
+            return;
+        }
         let anything_discovered = self.brokers.values().any(|b| b.node.is_some());
         let before = self.brokers.len();
         self.brokers.retain(|_, b| match after {

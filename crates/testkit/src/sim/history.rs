@@ -23,7 +23,10 @@ pub struct Summary {
     pub probes: usize,
 }
 
-const FAULTY: Duration = Duration::from_secs(90);
+/// How long things go wrong.
+const FAULTY: Duration = Duration::from_secs(60);
+/// A broker that fails in a burst is back after at most this time.
+const RECOVERY: usize = 20_000;
 
 /// Runs the history of one seed.
 pub fn run(seed: u64, mutation: Mutation, trace: bool) -> (Result<Summary, Violation>, Vec<String>) {
@@ -42,7 +45,7 @@ fn scenario(rng: &mut Rng, mutation: Mutation) -> Scenario {
         brokers: (0..clusters).map(|_| 1 + rng.below(5)).collect(),
         health: HealthConfig {
             probe: ProbeKind::Kafka,
-            interval: rng.ms(200, 1000),
+            interval: rng.ms(400, 2000),
             edge_interval: rng.ms(20, 100),
             timeout: rng.ms(300, 1200),
             unhealthy_after: number(2 + rng.below(3)),
@@ -53,7 +56,7 @@ fn scenario(rng: &mut Rng, mutation: Mutation) -> Scenario {
         failover: FailoverConfig {
             automatic: rng.chance(85),
             failback: if rng.chance(75) { Failback::Automatic } else { Failback::Manual },
-            hold: rng.ms(1_000, 20_000),
+            hold: rng.ms(1_000, 8_000),
         },
         mutation,
     }
@@ -68,7 +71,7 @@ fn play(world: &mut World, rng: &mut Rng) -> Result<Summary, Violation> {
     let mut at = rng.ms(0, 2_000);
     while at < FAULTY {
         trouble(world, rng, &clusters, at);
-        at += rng.ms(1, 4_000);
+        at += rng.ms(1, 3_000);
     }
     world.run_until(FAULTY)?;
     calm(world, rng, &clusters)?;
@@ -101,7 +104,7 @@ fn burst(world: &mut World, rng: &mut Rng, cluster: usize, brokers: usize, at: N
     for broker in 0..brokers {
         if rng.chance(65) {
             world.at(at + rng.ms(0, 20), Event::Broker(cluster, broker, truth));
-            world.at(at + rng.ms(50, 30_000), Event::Broker(cluster, broker, Truth::Up));
+            world.at(at + rng.ms(50, RECOVERY), Event::Broker(cluster, broker, Truth::Up));
         }
     }
     if rng.chance(20) {
@@ -132,15 +135,15 @@ fn calm(world: &mut World, rng: &mut Rng, clusters: &[usize]) -> Result<(), Viol
             world.at(FAULTY, Event::Loss(cluster, broker, 0));
         }
     }
-    let quiet = FAULTY + Duration::from_secs(31);
+    let quiet = FAULTY + Duration::from_millis(500 + u64::try_from(RECOVERY).unwrap_or(0));
     let holds = u32::try_from(clusters.len()).unwrap_or(3) + 1;
-    clear_later_faults(world, rng, clusters, quiet);
-    world.run_until(quiet + world.scenario.failover.hold * holds + Duration::from_secs(20))?;
+    last_faults(world, rng, clusters, quiet);
+    world.run_until(quiet + world.scenario.failover.hold * holds + Duration::from_secs(15))?;
     check(world, clusters.len())
 }
 
-/// Recoveries of earlier bursts may still come after the calm began: decide anew once they are over.
-fn clear_later_faults(world: &mut World, rng: &mut Rng, clusters: &[usize], quiet: Now) {
+/// Earlier bursts may still recover while it gets calm: what is dead for good is decided once they have.
+fn last_faults(world: &mut World, rng: &mut Rng, clusters: &[usize], quiet: Now) {
     for (cluster, brokers) in clusters.iter().enumerate() {
         for broker in (0..*brokers).filter(|_| rng.chance(25)) {
             world.at(quiet, Event::Broker(cluster, broker, Truth::Down));

@@ -220,7 +220,7 @@ impl World {
             Event::Loss(cluster, broker, percent) => self.brokers[cluster][broker].loss = percent,
             Event::Signal(cluster) => self.signal(cluster),
             Event::Command(command) => return self.command(command),
-            Event::Crash => self.process = None,
+            Event::Crash => self.crash(),
             Event::Start => return self.start(),
             Event::Elections(cluster, by) => {
                 self.epochs[cluster] += by;
@@ -267,11 +267,17 @@ impl World {
         self.apply(actions)
     }
 
+    /// What is on its way to the disk is lost with the process.
+    fn crash(&mut self) {
+        self.process = None;
+        self.incarnation += 1;
+        self.writes.clear();
+    }
+
     fn start(&mut self) -> Result<(), Violation> {
         if self.process.is_some() {
             return Ok(());
         }
-        self.incarnation += 1;
         self.started = self.now;
         self.next_wake = None;
         self.starts.clear();
