@@ -55,3 +55,9 @@ pub const EPOCH_MARGIN: i32 = 1024;
 pub const METADATA_QUORUM_GRACE: Duration = Duration::from_secs(6);
 /// Switches that the state store remembers per virtual cluster.
 pub const SWITCH_HISTORY: usize = 100;
+/// Connections to the admin API: a dashboard, a scraper, an operator, and some to spare.
+pub const ADMIN_CONNECTIONS: usize = 64;
+/// Bytes of a request to the admin API, header and body each; with all connections, 64 × 128 KiB = 8 MiB.
+pub const ADMIN_BODY: usize = 64 << 10;
+/// Deadline of a request's header, and of its answer; an idle connection is closed after it too.
+pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -77,7 +77,7 @@ impl Session {
         if seen.unknown_topics > 0
             && let Some(exchange) = self.exchange(id)
         {
-            exchange.state = State::Held { node, frame, until: now + limits::LOOKUP_WAIT };
+            exchange.state = State::Held { frame, until: now + limits::LOOKUP_WAIT };
             self.stale_topology(out);
             return Ok(());
         }
@@ -104,7 +104,7 @@ impl Session {
     }
 
     /// Finishes a merged answer when every part is there, or, for a Fetch, when a single broker would have answered.
-    pub(super) fn complete_merge(&mut self, id: ExchangeId, now: Now, _out: &mut Output) {
+    pub(super) fn complete_merge(&mut self, id: ExchangeId, now: Now, out: &mut Output) {
         let Some(exchange) = self.exchange(id) else { return };
         let State::Merging(merge) = &mut exchange.state else { return };
         let due = merge.deadline.is_some_and(|d| d <= now);
@@ -129,7 +129,7 @@ impl Session {
             Route::All(array) => merge::by_array(array, parts),
             _ => parts.into_iter().next().unwrap_or_default(),
         };
-        self.answer(id, &body);
+        self.answer(id, body, out);
         self.leave_polls(id, version, &left);
     }
 

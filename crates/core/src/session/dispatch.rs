@@ -77,7 +77,7 @@ impl Session {
         });
         match rule.route {
             Route::Local => {
-                self.answer(id, &k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0))
+                self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out)
             }
             _ => self.dispatch(id, frame, 4 + len, now, out),
         }
@@ -164,7 +164,7 @@ impl Session {
             }
             Target::Coordinators(groups) => self.split_keys(id, &waiting.frame, groups, now, out),
             Target::All(nodes) => self.send_all(id, &waiting.frame, nodes, out),
-            Target::Answer(answer) => self.answer(id, &answer),
+            Target::Answer(answer) => self.answer(id, answer, out),
             Target::Nowhere => self.refuse(id, Cause::Broker, now, out),
             Target::UnknownTopic => {
                 if !waiting.asked {
@@ -402,13 +402,24 @@ impl Session {
     }
 
     /// Gives an answer that was made here.
-    pub(super) fn answer(&mut self, id: ExchangeId, body: &Struct) {
+    pub(super) fn answer(&mut self, id: ExchangeId, mut body: Struct, out: &mut Output) {
         let Some(exchange) = self.exchange(id) else { return };
-        let frame = value::encode_response(exchange.rule.key, exchange.version, exchange.correlation, body);
-        exchange.state = match frame {
-            Ok(frame) if !exchange.scan.no_response => State::Ready(frame.into()),
-            _ => State::Silent,
-        };
+        if exchange.scan.no_response {
+            exchange.state = State::Silent;
+            return;
+        }
+        let (key, version) = (exchange.rule.key, exchange.version);
+        if let Some(message) = tables::response(key, version) {
+            refuse::fit(message.fields, &mut body);
+        }
+        match value::encode_response(key, version, exchange.correlation, &body) {
+            Ok(frame) => exchange.state = State::Ready(frame.into()),
+            Err(error) => {
+                let detail =
+                    format!("an answer to api key {key} version {version} cannot be encoded: {error}");
+                close(CloseReason::BadResponse, detail, out);
+            }
+        }
     }
 
     /// Answers with an error that makes the client try again, or closes the connection when there is none.
@@ -430,7 +441,7 @@ impl Session {
         }
         let cx = view.as_ref().map(View::context);
         match refuse::response(rule, version, &scan, cause, cx.as_ref()) {
-            Some(body) => self.answer(id, &body),
+            Some(body) => self.answer(id, body, out),
             None if view.is_none() => {
                 close(CloseReason::NoCluster, "no cluster of the chain is available".into(), out)
             }

@@ -37,7 +37,7 @@ pub(super) enum State {
     /// Several answers are put together.
     Merging(Merge),
     /// The answer names topics that the topology does not know yet.
-    Held { node: NodeId, frame: BytesMut, until: Now },
+    Held { frame: BytesMut, until: Now },
     /// Its bytes go to the client as they come.
     Streaming,
     /// Complete: the frame for the client.

@@ -4,7 +4,7 @@ use crate::rules::{
     Context, Fail, Keys, Partitions, Rule, error,
     request::{PartitionRef, Scan},
 };
-use pointsman_wire::{tables, value::Struct};
+use pointsman_wire::{schema::Field, tables, value::Struct};
 
 use super::merge;
 
@@ -128,4 +128,23 @@ fn by_keys(version: i16, keys: &Keys, scan: &Scan, code: i16) -> Option<Struct> 
 /// Group responses with an error name no generation, producer or member.
 fn no_member(response: Struct) -> Struct {
     response.with("GenerationId", -1).with("ProducerId", -1).with("ProducerEpoch", -1)
+}
+
+/// Takes out what the api's response does not have, so that one builder serves all apis of a shape.
+pub(super) fn fit(fields: &'static [Field], value: &mut Struct) {
+    let strangers: Vec<&'static str> =
+        value.fields().map(|(name, _)| name).filter(|name| !fields.iter().any(|f| f.name == *name)).collect();
+    for name in strangers {
+        value.remove(name);
+    }
+    for field in fields {
+        let inner = field.ty.fields();
+        if inner.is_empty() {
+            continue;
+        }
+        value.structs_mut(field.name).for_each(|item| fit(inner, item));
+        if let Some(nested) = value.get_mut(field.name).and_then(|v| v.as_struct_mut()) {
+            fit(inner, nested);
+        }
+    }
 }
