@@ -40,7 +40,7 @@ def consume(spec, stop):
         for records in batches.values():
             for record in records:
                 emit("rec", p=record.partition, o=record.offset, v=record.value.decode())
-    consumer.close()
+    consumer.close(timeout_ms=int(spec.flush * 1000))
 
 
 def main():

@@ -62,7 +62,18 @@ pub(super) fn write_json(mut file: File, value: &impl Serialize) -> Result<(), S
 
 fn spec(options: &Options, place: &Place, name: &str, brokers: usize) -> ClusterSpec {
     let advertised = if options.via == Via::Tcp { place.addresses() } else { Vec::new() };
-    ClusterSpec { advertised, ..ClusterSpec::new(name, brokers) }
+    ClusterSpec { advertised, properties: session_timeout(options), ..ClusterSpec::new(name, brokers) }
+}
+
+/// A killed broker may register again only when the controller has given up its former session, 9 s after a new
+/// controller was elected. This does not matter for what clients see while there is no quorum, but for the
+/// length of a drill; with two dead brokers it does matter, so there Kafka's own value stays.
+fn session_timeout(options: &Options) -> Vec<(String, String)> {
+    if options.minority || options.via == Via::Direct {
+        return Vec::new();
+    }
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    vec![pair("broker.session.timeout.ms", "3000"), pair("broker.heartbeat.interval.ms", "500")]
 }
 
 /// `target/drill`, beside the target directory's other contents.

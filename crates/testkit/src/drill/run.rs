@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,8 @@ const MINORITY: Duration = Duration::from_secs(6);
 const HANDS_OFF: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_millis(500);
 const CATCH_UP: Duration = Duration::from_secs(5);
+/// Clients that do not close by then, all together, are killed.
+const CLOSE_LIMIT: Duration = Duration::from_secs(4);
 
 /// The outcome of one run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -37,9 +39,10 @@ pub struct RunRecord {
     pub victims: Vec<usize>,
     /// From the restart of the brokers until all of them answered, in milliseconds.
     pub recovery_ms: u64,
-    /// Duration of the run.
-    pub seconds: u64,
-    /// The verdict; the windows are failover and failback.
+    /// How long each part of the run took, in milliseconds, to keep a drill of many runs short.
+    pub phases: Vec<(String, u64)>,
+    /// The verdict. The windows are the failover, from the fault, and the failback, from the restart: it holds
+    /// the recovery of the brokers too, so that the silence is what tells how a client fared.
     pub report: Report,
 }
 
@@ -49,14 +52,40 @@ struct Client {
     consumer: Driver,
 }
 
+/// Notes how long each part takes.
+struct Phases {
+    since: u64,
+    done: Vec<(String, u64)>,
+}
+
+impl Phases {
+    fn new() -> Self {
+        Self { since: now_ns(), done: Vec::new() }
+    }
+
+    /// Ends a part; the next begins now.
+    fn end(&mut self, name: &str) -> u64 {
+        let now = now_ns();
+        self.done.push((name.to_owned(), millis(self.since, now)));
+        self.since = now;
+        now
+    }
+}
+
+fn millis(from: u64, to: u64) -> u64 {
+    to.saturating_sub(from) / 1_000_000
+}
+
 pub(super) fn run(bench: &mut Bench, options: &Options, number: usize) -> Result<RunRecord, String> {
-    let begun = now_ns();
+    let mut phases = Phases::new();
     let topic = format!("drill-{number}");
     make_topics(bench, &topic)?;
+    phases.end("topics");
     let proxy = Proxy::start(options, &bench.place, &bench.primary, &bench.secondary, number)?;
     let clients = start_clients(bench, &proxy.bootstrap(&bench.place, &bench.primary), &topic)?;
     wait_steady(&clients)?;
     sleep(SETTLE);
+    phases.end("steady");
 
     let victims: Vec<usize> = (0..3).map(|i| (number + i) % PRIMARY_BROKERS).collect();
     let failed_at = take_down(&mut bench.primary, options, &victims);
@@ -67,10 +96,10 @@ pub(super) fn run(bench: &mut Bench, options: &Options, number: usize) -> Result
         &topic,
         Window { start: failed_at, end: u64::MAX, to: Side::Secondary },
     );
+    let restarted_at = phases.end("failover");
 
-    let restarted_at = now_ns();
     bring_back(&mut bench.primary, options, &victims)?;
-    let recovered_at = now_ns();
+    let recovered_at = phases.end("recovery");
     observe(
         bench,
         options,
@@ -78,26 +107,22 @@ pub(super) fn run(bench: &mut Bench, options: &Options, number: usize) -> Result
         &topic,
         Window { start: recovered_at, end: u64::MAX, to: Side::Primary },
     );
-    let ended_at = now_ns();
+    let ended_at = phases.end("failback");
 
     let histories = finish(clients, recovered_at);
     drop(proxy);
+    phases.end("finish");
     bench.primary.wait_in_sync(&topic, SYNC_LIMIT)?;
     let windows = [
         Window { start: failed_at, end: restarted_at, to: Side::Secondary },
-        Window { start: recovered_at, end: ended_at, to: Side::Primary },
+        Window { start: restarted_at, end: ended_at, to: Side::Primary },
     ];
     let report = judge(bench, &topic, &histories, &windows)?;
     write_events(bench, number, &windows, &histories)?;
     delete_topics(bench, &topic)?;
-    let millis = |from: u64, to: u64| (to - from) / 1_000_000;
-    Ok(RunRecord {
-        run: number,
-        victims,
-        recovery_ms: millis(restarted_at, recovered_at),
-        seconds: millis(begun, now_ns()) / 1000,
-        report,
-    })
+    phases.end("verdict");
+    let recovery_ms = millis(restarted_at, recovered_at);
+    Ok(RunRecord { run: number, victims, recovery_ms, phases: phases.done, report })
 }
 
 fn make_topics(bench: &Bench, topic: &str) -> Result<(), String> {
@@ -116,7 +141,7 @@ fn delete_topics(bench: &Bench, topic: &str) -> Result<(), String> {
 
 fn start_clients(bench: &Bench, bootstrap: &str, topic: &str) -> Result<Vec<Client>, String> {
     let start = |kind: &crate::clients::ClientKind, mode| {
-        let spec = DriverSpec { flush_ms: 3000, ..DriverSpec::new(mode, kind.name(), bootstrap, topic) };
+        let spec = DriverSpec { flush_ms: 2000, ..DriverSpec::new(mode, kind.name(), bootstrap, topic) };
         Driver::start(&bench.programs[kind], &spec)
     };
     let client = |kind: &crate::clients::ClientKind| {
@@ -231,9 +256,10 @@ fn finish(mut clients: Vec<Client>, since: u64) -> Vec<ClientHistory> {
     for client in &mut clients {
         client.consumer.stop();
     }
-    let limit = Duration::from_secs(8);
+    let deadline = Instant::now() + CLOSE_LIMIT;
+    let left = || deadline.saturating_duration_since(Instant::now());
     let history = |client: Client| {
-        let (produced, consumed) = (client.producer.finish(limit), client.consumer.finish(limit));
+        let (produced, consumed) = (client.producer.finish(left()), client.consumer.finish(left()));
         ClientHistory::new(client.name, &produced, &consumed)
     };
     clients.into_iter().map(history).collect()

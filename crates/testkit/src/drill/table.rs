@@ -21,13 +21,16 @@ const SUMMARY_TOTALS: &str = "
 
 /// The table of one run. Times are seconds.
 pub(super) fn of_run(record: &RunRecord) -> String {
+    let total = record.phases.iter().map(|(_, ms)| ms).sum();
+    let phases: Vec<String> =
+        record.phases.iter().map(|(name, ms)| format!("{name} {}", seconds(Some(*ms)))).collect();
     let mut text = format!(
-        "run {}: brokers {:?} taken down, back in {}, {} s in all, switched early: {}\n\n{RUN_HEAD}",
+        "run {}: brokers {:?} taken down, switched early: {}; {} s ({})\n\n{RUN_HEAD}",
         record.run,
         record.victims,
-        seconds(Some(record.recovery_ms)),
-        record.seconds,
-        record.report.switched_early
+        record.report.switched_early,
+        seconds(Some(total)),
+        phases.join(", ")
     );
     for client in &record.report.clients {
         run_moves(&mut text, client);
