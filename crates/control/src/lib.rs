@@ -3,7 +3,13 @@
 //! It meets the data plane only in the immutable [`Snapshot`](pointsman_core::snapshot::Snapshot), in the channel of
 //! [`Signal`](pointsman_core::signal::Signal)s and in the [`Fence`]; neither imports the other.
 
+pub mod api;
+pub mod discovery;
+#[cfg(test)]
+mod example;
 pub mod handle;
+pub mod prometheus;
+pub mod reload;
 
 use std::{future::Future, pin::Pin};
 
