@@ -134,6 +134,12 @@ pub enum Action {
         /// Added to its real leader epochs.
         epoch_base: i32,
     },
+    /// Publish a snapshot of this generation that says that nothing will be active for now: the cluster that the fence
+    /// was meant for lost quorum in the meantime.
+    Close {
+        /// Generation to publish.
+        generation: u64,
+    },
     /// Remember and log a finished change.
     Report(Switch),
 }
@@ -244,6 +250,11 @@ impl Machine {
     /// The active cluster.
     pub fn active(&self) -> Option<&Arc<str>> {
         if let Phase::Serving(cluster) = &self.phase { Some(cluster) } else { None }
+    }
+
+    /// Whether no cluster is active for a moment only, because a switch is under way.
+    pub fn switching(&self) -> bool {
+        matches!(&self.phase, Phase::Closing(left, _) if left.wanted.is_some())
     }
 
     /// Generation of the newest fence or activation.
@@ -374,13 +385,16 @@ impl Machine {
     /// Second phase: the cluster that was meant, if it still has quorum, or the first that has.
     fn open(&mut self, left: Leaving, moment: &mut Moment<'_>) -> Vec<Action> {
         let Leaving { from, wanted, reason, trouble } = left;
+        let promised = wanted.is_some();
         let wanted = wanted.filter(|w| self.standing(w) == Standing::Quorum);
         let report =
             |generation, to| Action::Report(Switch { generation, from: from.clone(), to, reason, trouble });
         let Some(cluster) = wanted.clone().or_else(|| self.first_eligible()) else {
             let rest = Leaving { from: None, wanted: None, reason: Reason::QuorumBack, trouble: None };
             self.phase = Phase::Closed(Some(rest));
-            return from.is_some().then(|| report(self.since, None)).into_iter().collect();
+            let report = from.is_some().then(|| report(self.since, None));
+            let close = promised.then(|| Action::Close { generation: next(moment.generation) });
+            return close.into_iter().chain(report).collect();
         };
         self.since = next(moment.generation);
         self.activated = moment.now;

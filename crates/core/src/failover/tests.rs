@@ -116,6 +116,18 @@ fn without_any_quorum_nothing_is_active_until_one_is_back() {
 }
 
 #[test]
+fn a_switch_whose_target_is_lost_meanwhile_says_that_nothing_will_be_active() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    assert!(world.machine.switching());
+    world.standing("b", Standing::Lost);
+    let actions = world.fenced();
+    assert_eq!(actions[0], Action::Close { generation: 4 });
+    assert!(matches!(&actions[1], Action::Report(s) if s.to.is_none()), "{actions:?}");
+    assert!(!world.machine.switching());
+}
+
+#[test]
 fn failback_waits_for_an_unbroken_hold() {
     let mut world = World::serving();
     world.standing("a", Standing::Lost);

@@ -70,6 +70,13 @@ impl Checker {
         self.commanded = true;
     }
 
+    /// A snapshot said that nothing will be active, while nothing was.
+    pub(crate) fn closed(&mut self, generation: u64) {
+        if let Some(last) = &mut self.last {
+            last.generation = last.generation.max(generation);
+        }
+    }
+
     /// The data plane uses no snapshot older than `generation`.
     pub(crate) fn adopted(&mut self, generation: u64) {
         if let Some((_, fence, adopted)) = &mut self.fence

@@ -411,6 +411,7 @@ impl World {
                     self.publish(Published { generation, active, epoch_base, resumed: false })?;
                     self.store(generation);
                 }
+                Action::Close { generation } => self.checker.closed(generation),
                 Action::Report(switch) => self.switches.push((self.now, switch)),
             }
         }
