@@ -109,7 +109,11 @@ pub(super) fn run(bench: &mut Bench, options: &Options, number: usize) -> Result
     );
     let ended_at = phases.end("failback");
 
-    let histories = finish(clients, recovered_at);
+    let mut histories = finish(clients, recovered_at);
+    for history in &mut histories {
+        // What a client gives up because it was told to stop is no error of an application.
+        history.errors.retain(|error| error.at < ended_at);
+    }
     drop(proxy);
     phases.end("finish");
     bench.primary.wait_in_sync(&topic, SYNC_LIMIT)?;

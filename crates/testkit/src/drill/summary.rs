@@ -181,6 +181,7 @@ fn broken_promises(client: &ClientSummary) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::Report;
 
     #[test]
     fn never_is_worse_than_any_time() {
@@ -189,5 +190,40 @@ mod tests {
         assert_eq!(figure.to_string(), "0.90 / never");
         assert_eq!(Figure::of([Some(5), Some(7)]), Figure { p50: Some(5), worst: Some(7) });
         assert_eq!(Figure::of([]), Figure { p50: None, worst: None });
+    }
+
+    fn summary_of(change: impl Fn(&mut ClientReport), options: &Options) -> Result<(), String> {
+        let window =
+            WindowReport { any_partition: Some(300), every_partition: Some(700), ..WindowReport::default() };
+        let mut client = ClientReport {
+            client: "java".to_owned(),
+            windows: vec![window.clone(), window],
+            ..ClientReport::default()
+        };
+        change(&mut client);
+        let report = Report { clients: vec![client], switched_early: 0 };
+        let run = RunRecord { run: 0, victims: vec![], recovery_ms: 0, phases: vec![], report };
+        Summary::of(options, &[run]).verdict(options)
+    }
+
+    #[test]
+    fn a_broken_promise_fails_the_drill() {
+        let pointsman = Options::default();
+        assert_eq!(summary_of(|_| (), &pointsman), Ok(()));
+        let breaks: [fn(&mut ClientReport); 3] = [
+            |client| client.lost = 1,
+            |client| client.windows[0].every_partition = None,
+            |client| client.windows[1].order_violations_fleet = 1,
+        ];
+        for broken in breaks {
+            assert!(summary_of(broken, &pointsman).is_err());
+        }
+    }
+
+    #[test]
+    fn other_proxies_may_never_move_a_client_but_may_lose_nothing() {
+        let tcp = Options { via: Via::Tcp, ..Options::default() };
+        assert_eq!(summary_of(|client| client.windows[0].every_partition = None, &tcp), Ok(()));
+        assert!(summary_of(|client| client.lost = 1, &tcp).is_err());
     }
 }

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use crate::kafka::node_ids;
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(50);
-const PROBE_TIMEOUT: Duration = Duration::from_millis(300);
+/// A refused connection tells at once; silence only after this long, for on a busy machine a live broker is slow.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running switch; dropping it closes everything.
