@@ -131,8 +131,8 @@ fn plan_clusters(old: &[ClusterConfig], new: &[ClusterConfig], plan: &mut Plan) 
     for cluster in new {
         match find_cluster(old, &cluster.name) {
             None => {
-                let servers = bootstrap_words(&cluster.bootstrap);
-                let words = format!("cluster {}: added, with bootstrap_servers {servers}", cluster.name);
+                let ClusterConfig { name, bootstrap, .. } = cluster;
+                let words = format!("cluster {name}: added, with bootstrap_servers {bootstrap}");
                 plan.push(Effect::AddCluster(cluster.clone()), words);
             }
             Some(before) => plan_cluster(before, cluster, plan),
@@ -147,8 +147,7 @@ fn plan_clusters(old: &[ClusterConfig], new: &[ClusterConfig], plan: &mut Plan) 
 fn plan_cluster(old: &ClusterConfig, new: &ClusterConfig, plan: &mut Plan) {
     let name = &new.name;
     if old.bootstrap != new.bootstrap {
-        let (before, after) = (bootstrap_words(&old.bootstrap), bootstrap_words(&new.bootstrap));
-        let words = format!("cluster {name}: bootstrap_servers {before} → {after}");
+        let words = format!("cluster {name}: bootstrap_servers {} → {}", old.bootstrap, new.bootstrap);
         plan.push(Effect::Bootstrap(name.clone(), new.bootstrap.clone()), words);
     }
     if old.region != new.region {
@@ -156,10 +155,8 @@ fn plan_cluster(old: &ClusterConfig, new: &ClusterConfig, plan: &mut Plan) {
         plan.push(Effect::Region(name.clone(), new.region.clone()), words);
     }
     if old.health != new.health {
-        let words = format!(
-            "cluster {name}: health {}",
-            differences(&health_words(&old.health), &health_words(&new.health))
-        );
+        let words =
+            format!("cluster {name}: health {}", differences(&old.health.words(), &new.health.words()));
         plan.push(Effect::Health(name.clone(), new.health.clone()), words);
     }
 }
@@ -187,7 +184,7 @@ fn plan_virtual_clusters(old: &[VirtualClusterConfig], new: &[VirtualClusterConf
 fn plan_virtual_cluster(old: &VirtualClusterConfig, new: &VirtualClusterConfig, plan: &mut Plan) {
     let name = &new.name;
     if (old.bind, old.ports) != (new.bind, new.ports) {
-        let words = format!("virtual cluster {name}: listen {} → {}", listen_words(old), listen_words(new));
+        let words = format!("virtual cluster {name}: listen {} → {}", old.listen(), new.listen());
         plan.push(Effect::Listen(name.clone(), new.bind, new.ports), words);
     }
     if old.slots != new.slots {
@@ -275,28 +272,6 @@ fn state_words(state: &StateConfig) -> impl fmt::Display {
     }
 }
 
-fn bootstrap_words(bootstrap: &Bootstrap) -> String {
-    match bootstrap {
-        Bootstrap::Static(servers) => {
-            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
-            format!("[{}]", servers.join(", "))
-        }
-        Bootstrap::Srv { name, refresh, resolver } => {
-            let resolver = resolver.map(|address| format!(" by {address}")).unwrap_or_default();
-            format!("srv {name}{resolver} every {}", duration_text(*refresh))
-        }
-        Bootstrap::File { path, refresh } => {
-            format!("file {} every {}", path.display(), duration_text(*refresh))
-        }
-    }
-}
-
-fn listen_words(virtual_cluster: &VirtualClusterConfig) -> String {
-    let VirtualClusterConfig { bind, ports: (first, last), .. } = virtual_cluster;
-    let host = if bind.is_ipv6() { format!("[{bind}]") } else { bind.to_string() };
-    if first == last { format!("{host}:{first}") } else { format!("{host}:{first}-{last}") }
-}
-
 /// One port has by default as many slots as there are bootstrap servers: a change of those then looks like one of slots.
 fn slots_hint(old: &VirtualClusterConfig, new: &VirtualClusterConfig) -> &'static str {
     let same_port = old.ports == new.ports && new.ports.0 == new.ports.1;
@@ -305,29 +280,6 @@ fn slots_hint(old: &VirtualClusterConfig, new: &VirtualClusterConfig) -> &'stati
 
 fn or_none(text: &Option<Arc<str>>) -> &str {
     text.as_deref().unwrap_or("none")
-}
-
-fn health_words(health: &HealthConfig) -> Vec<(&'static str, String)> {
-    use crate::config::{ProbeKind, Quorum};
-    let probe = match &health.probe {
-        ProbeKind::Kafka => "kafka".into(),
-        ProbeKind::Tcp => "tcp".into(),
-        ProbeKind::Http { port, path } => format!("http :{port}{path}"),
-    };
-    let quorum = match health.quorum {
-        Quorum::Majority => "majority".into(),
-        Quorum::AtLeast(brokers) => brokers.to_string(),
-    };
-    vec![
-        ("probe", probe),
-        ("interval", duration_text(health.interval)),
-        ("edge_interval", duration_text(health.edge_interval)),
-        ("timeout", duration_text(health.timeout)),
-        ("unhealthy_after", health.unhealthy_after.to_string()),
-        ("healthy_after", health.healthy_after.to_string()),
-        ("quorum", quorum),
-        ("forget_after", health.forget_after.map_or("none".into(), duration_text)),
-    ]
 }
 
 fn failover_words(failover: &FailoverConfig) -> Vec<(&'static str, String)> {

@@ -11,11 +11,12 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod virtual_clusters;
+mod words;
 mod yaml;
 
 pub use address::AddressError;
 pub use error::{ConfigError, ConfigErrors};
-pub(crate) use read::duration_text;
+pub use read::duration_text;
 
 use std::{
     net::{IpAddr, SocketAddr},

@@ -241,8 +241,8 @@ fn parse_duration(text: &str) -> Option<Duration> {
     number.checked_mul(seconds).map(Duration::from_secs)
 }
 
-/// A duration as it would be written in the file.
-pub(crate) fn duration_text(duration: Duration) -> String {
+/// A duration as it would be written in the file, e.g. `500ms` or `2m`.
+pub fn duration_text(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {
         0 => "0s".into(),

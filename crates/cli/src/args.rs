@@ -1,0 +1,299 @@
+//! The command line: words in, a [`Command`] or a usage error out. It must not do anything.
+
+use lexopt::prelude::*;
+use std::{ffi::OsString, fmt, path::PathBuf};
+
+/// What the user wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Run the proxy.
+    Run {
+        /// The configuration file.
+        config: PathBuf,
+    },
+    /// Check a configuration file.
+    Check {
+        /// The configuration file.
+        config: PathBuf,
+        /// Whether to ask the clusters too.
+        live: bool,
+    },
+    /// Show the status of a running process.
+    Status(StatusArgs),
+    /// Show it working.
+    Demo(DemoArgs),
+    /// Print a help text.
+    Help(&'static str),
+    /// Print the version.
+    Version,
+}
+
+/// What `status` shows, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StatusArgs {
+    /// Host and port of the admin API.
+    pub(crate) admin: String,
+    /// Whether to ask again every second.
+    pub(crate) watch: bool,
+    /// Whether to print what the API said.
+    pub(crate) json: bool,
+}
+
+/// What `demo` starts.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct DemoArgs {
+    /// Real Apache Kafka brokers.
+    pub(crate) kafka: bool,
+    /// Without questions or a moving display.
+    pub(crate) headless: bool,
+    /// One JSON object at the end.
+    pub(crate) json: bool,
+}
+
+/// Words that are no command; exit code 2.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct UsageError {
+    problem: String,
+    /// The command whose help says more; empty: the general help.
+    command: &'static str,
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let space = if self.command.is_empty() { "" } else { " " };
+        write!(f, "{}\nTry `pointsman{space}{} --help`.", self.problem, self.command)
+    }
+}
+
+/// Reads the words after the name of the program.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
+    let mut parser = lexopt::Parser::from_args(args);
+    let first = parser.next().map_err(|e| usage("", &e))?;
+    match first {
+        None => Err(UsageError { problem: "expected a command".into(), command: "" }),
+        Some(Short('h') | Long("help")) => Ok(Command::Help(HELP)),
+        Some(Short('V') | Long("version")) => Ok(Command::Version),
+        Some(Value(name)) => match name.to_str() {
+            Some("run") => parse_run(&mut parser).map_err(|e| usage("run", &e)),
+            Some("check") => parse_check(&mut parser).map_err(|e| usage("check", &e)),
+            Some("status") => parse_status(&mut parser).map_err(|e| usage("status", &e)),
+            Some("demo") => parse_demo(&mut parser).map_err(|e| usage("demo", &e)),
+            Some("help") => Ok(Command::Help(HELP)),
+            _ => Err(UsageError {
+                problem: format!(
+                    "expected a command (run, check, status or demo), found `{}`",
+                    name.to_string_lossy()
+                ),
+                command: "",
+            }),
+        },
+        Some(other) => Err(usage("", &other.unexpected())),
+    }
+}
+
+fn usage(command: &'static str, error: &lexopt::Error) -> UsageError {
+    UsageError { problem: error.to_string(), command }
+}
+
+fn parse_run(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut config = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('c') | Long("config") => config = Some(parser.value()?.into()),
+            Short('h') | Long("help") => return Ok(Command::Help(HELP_RUN)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Run { config: config.ok_or("missing option '-c FILE'")? })
+}
+
+fn parse_check(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let (mut config, mut live) = (None, false);
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Short('c') | Long("config") => config = Some(parser.value()?.into()),
+            Long("live") => live = true,
+            Short('h') | Long("help") => return Ok(Command::Help(HELP_CHECK)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Check { config: config.ok_or("missing option '-c FILE'")?, live })
+}
+
+fn parse_status(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut args = StatusArgs { admin: "127.0.0.1:9901".into(), watch: false, json: false };
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("admin") => args.admin = admin_address(&parser.value()?.string()?)?,
+            Short('w') | Long("watch") => args.watch = true,
+            Long("json") => args.json = true,
+            Short('h') | Long("help") => return Ok(Command::Help(HELP_STATUS)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Command::Status(args))
+}
+
+fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut args = DemoArgs::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("kafka") => args.kafka = true,
+            Long("headless") => args.headless = true,
+            Long("json") => args.json = true,
+            Short('h') | Long("help") => return Ok(Command::Help(HELP_DEMO)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if !args.kafka {
+        return Err("missing option '--kafka': this version shows itself on real Apache Kafka only".into());
+    }
+    Ok(Command::Demo(args))
+}
+
+/// `http://127.0.0.1:9901/` or `127.0.0.1:9901` → `127.0.0.1:9901`.
+fn admin_address(text: &str) -> Result<String, lexopt::Error> {
+    let address = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let port = address.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+    if port.is_none() || address.contains('/') {
+        return Err(format!("expected --admin as host:port or http://host:port, found `{text}`").into());
+    }
+    Ok(address.to_owned())
+}
+
+pub(crate) const HELP: &str = "\
+Pointsman: Kafka clients keep one stable address; Pointsman decides which cluster serves them.
+
+Usage: pointsman <COMMAND> [OPTIONS]
+
+Commands:
+  run     Run the proxy with a configuration file
+  check   Check a configuration file, and with --live the clusters it names
+  status  Show what a running process knows and does
+  demo    Watch a failover and the way back on real Kafka brokers
+
+Options:
+  -h, --help     Print this help; `pointsman <COMMAND> --help` says more
+  -V, --version  Print the version
+
+Exit codes: 0 success, 1 failure, 2 wrong usage.
+";
+
+const HELP_RUN: &str = "\
+Run the proxy in the foreground until SIGTERM or SIGINT; both drain client connections first.
+
+Usage: pointsman run -c FILE
+
+Options:
+  -c, --config FILE  The configuration file (docs/configuration.md)
+  -h, --help         Print this help
+
+SIGHUP reads the file again and applies it as a whole; what needs a restart is refused by name.
+The log goes to stderr; RUST_LOG sets its level (e.g. RUST_LOG=debug).
+
+Example:
+  pointsman run -c pointsman.yaml
+";
+
+const HELP_CHECK: &str = "\
+Check a configuration file. Every fault is printed with line, column, key and remedy.
+
+Usage: pointsman check -c FILE [--live]
+
+Options:
+  -c, --config FILE  The configuration file (docs/configuration.md)
+      --live         Also connect to every cluster: which bootstrap servers answer, how many
+                     brokers there are, which topics a standby lacks or has otherwise
+  -h, --help         Print this help
+
+Exit codes: 0 nothing to object, 1 faults (with --live also: a cluster that does not answer,
+or topics that differ), 2 wrong usage.
+";
+
+const HELP_STATUS: &str = "\
+Show clusters, brokers, virtual clusters, slots and the last switches of a running process.
+
+Usage: pointsman status [--watch] [--json] [--admin ADDRESS]
+
+Options:
+      --admin ADDRESS  The admin API, as host:port or http://host:port [default: 127.0.0.1:9901]
+  -w, --watch          Ask again every second
+      --json           Print the JSON of GET /v1/status; with --watch, one document a line
+  -h, --help           Print this help
+
+Colours are used on a terminal only, and never when NO_COLOR is set.
+";
+
+const HELP_DEMO: &str = "\
+Start a primary cluster of 5 and a secondary of 3 real Apache Kafka brokers, Pointsman in front,
+producers and a group consumer. Kill two brokers (nothing may switch), a third (failover), bring
+all back (failback), and compare what was acknowledged with the logs of both clusters.
+
+Usage: pointsman demo --kafka [--headless] [--json]
+
+Options:
+      --kafka     Real Apache Kafka; needs Java 17 or later and, the first time, Maven
+      --headless  Ask nothing and show no moving display
+      --json      Print one JSON object at the end
+  -h, --help      Print this help
+
+Exit codes: 0 the promises held, 1 they did not, 2 wrong usage.
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &str) -> Result<Command, String> {
+        parse(line.split_whitespace().map(OsString::from)).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        let config = PathBuf::from("p.yaml");
+        assert_eq!(of("run -c p.yaml"), Ok(Command::Run { config: config.clone() }));
+        assert_eq!(of("check --config=p.yaml"), Ok(Command::Check { config: config.clone(), live: false }));
+        assert_eq!(of("check --live -cp.yaml"), Ok(Command::Check { config, live: true }));
+        let status =
+            |admin: &str, watch, json| Command::Status(StatusArgs { admin: admin.into(), watch, json });
+        assert_eq!(of("status"), Ok(status("127.0.0.1:9901", false, false)));
+        assert_eq!(of("status --watch --json --admin [::1]:1"), Ok(status("[::1]:1", true, true)));
+        assert_eq!(of("status --admin http://localhost:9902/"), Ok(status("localhost:9902", false, false)));
+        let demo = DemoArgs { kafka: true, headless: true, json: true };
+        assert_eq!(of("demo --kafka --headless --json"), Ok(Command::Demo(demo)));
+        assert_eq!(of("--version"), Ok(Command::Version));
+        assert_eq!(of("--help"), Ok(Command::Help(HELP)));
+    }
+
+    #[test]
+    fn wrong_usage_says_what_was_expected() {
+        let cases = [
+            ("", "expected a command\nTry `pointsman --help`."),
+            ("rum", "expected a command (run, check, status or demo), found `rum`\nTry `pointsman --help`."),
+            ("run", "missing option '-c FILE'\nTry `pointsman run --help`."),
+            ("run -c", "missing argument for option '-c'\nTry `pointsman run --help`."),
+            ("check -c x y", "unexpected argument \"y\"\nTry `pointsman check --help`."),
+            ("status --verbose", "invalid option '--verbose'\nTry `pointsman status --help`."),
+            (
+                "status --admin https://x",
+                "expected --admin as host:port or http://host:port, found `https://x`\n\
+                 Try `pointsman status --help`.",
+            ),
+        ];
+        for (line, expected) in cases {
+            assert_eq!(of(line), Err(expected.into()), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_names_every_command() {
+        for (name, text) in
+            [("run", HELP_RUN), ("check", HELP_CHECK), ("status", HELP_STATUS), ("demo", HELP_DEMO)]
+        {
+            assert!(HELP.contains(&format!("\n  {name}")), "{name} is not in the general help");
+            assert!(text.contains(&format!("Usage: pointsman {name}")), "{name}");
+            assert_eq!(of(&format!("{name} --help")), Ok(Command::Help(text)));
+            assert!(text.lines().chain(HELP.lines()).all(|line| line.chars().count() <= 100), "{name}");
+        }
+    }
+}

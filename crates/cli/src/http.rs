@@ -1,0 +1,85 @@
+//! One HTTP GET to the admin API, blocking: all that `status` needs of a client.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpStream, ToSocketAddrs},
+    time::Duration,
+};
+
+const CONNECT: Duration = Duration::from_secs(2);
+const ANSWER: Duration = Duration::from_secs(10);
+/// The status of 1,000 slots is about 100 KiB.
+const LARGEST: u64 = 64 << 20;
+
+/// The body of a 200 answer; anything else in words.
+pub(crate) fn get(address: &str, path: &str) -> Result<String, String> {
+    let answer = ask(address, path).map_err(|error| format!("no admin API at {address}: {error}"))?;
+    let (head, body) =
+        answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(body.to_owned()),
+        Some(code) => Err(format!("{address} answered {code} to GET {path}: {}", body.trim())),
+        None => Err(format!("{address} does not speak HTTP")),
+    }
+}
+
+fn ask(address: &str, path: &str) -> std::io::Result<String> {
+    let mut stream = connect(address)?;
+    stream.set_read_timeout(Some(ANSWER))?;
+    stream.set_write_timeout(Some(ANSWER))?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(LARGEST).read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// The first address of the name that accepts.
+fn connect(address: &str) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A server that gives one answer to one request.
+    fn serve(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("a bound socket").to_string();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut request = [0; 1024];
+            let read = stream.read(&mut request).expect("a request");
+            assert!(request[..read].starts_with(b"GET /v1/status HTTP/1.1\r\nHost: 127.0.0.1:"));
+            stream.write_all(answer.as_bytes()).expect("an open connection");
+        });
+        address
+    }
+
+    #[test]
+    fn an_answer_gives_its_body_and_anything_else_is_said_in_words() {
+        let address = serve("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        assert_eq!(get(&address, "/v1/status"), Ok("{}".into()));
+
+        let address = serve("HTTP/1.1 503 Service Unavailable\r\n\r\n{\"error\":\"stopping\"}\n");
+        let expected = format!("{address} answered 503 to GET /v1/status: {{\"error\":\"stopping\"}}");
+        assert_eq!(get(&address, "/v1/status"), Err(expected));
+
+        let address = serve("SSH-2.0");
+        assert_eq!(get(&address, "/v1/status"), Err(format!("{address} does not speak HTTP")));
+
+        let nobody =
+            TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("bound").to_string();
+        let error = get(&nobody, "/v1/status").expect_err("nobody listens");
+        assert!(error.starts_with(&format!("no admin API at {nobody}: Connection refused")), "{error}");
+    }
+}
