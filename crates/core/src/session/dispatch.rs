@@ -76,8 +76,12 @@ impl Session {
             state: State::Routing,
         });
         match rule.route {
+            // An empty offer would tell the client that nothing is supported, which some take as final.
+            Route::Local if self.virtual_cluster.offer.apis.is_empty() => {
+                close(CloseReason::NoCluster, "no cluster of the chain has been reached yet".into(), out);
+            }
             Route::Local => {
-                self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out)
+                self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
             }
             _ => self.dispatch(id, frame, 4 + len, now, out),
         }
