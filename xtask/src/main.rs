@@ -1,7 +1,9 @@
 //! The gate and the generators of the workspace: `cargo xtask <name>`.
 
+mod ci;
 mod drill;
 mod tables;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -9,9 +11,11 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let outcome = match name {
+        "ci" => ci::run(rest),
         "drill" => drill::run(rest),
         "tables" => tables::run(rest),
-        _ => Err(format!("expected a task (drill, tables), got {name:?}")),
+        "tidy" => tidy::run(rest),
+        _ => Err(format!("expected a task (ci, drill, tables, tidy), got {name:?}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
