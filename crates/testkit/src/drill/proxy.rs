@@ -108,7 +108,7 @@ fn pointsman(
     run: usize,
 ) -> Result<Proxy, String> {
     let config = place.dir.join("pointsman.yaml");
-    cache::write(&config, &config_text(options, place, primary, secondary))?;
+    cache::write(&config, &config_text(options, place, &primary.bootstrap(), &secondary.bootstrap()))?;
     // Each run begins with the primary active, whatever the run before has left.
     let _ = fs::remove_file(place.dir.join("pointsman-state.json"));
     let log = place.dir.join(format!("run-{run}-proxy.log"));
@@ -121,9 +121,8 @@ fn pointsman(
     Ok(Proxy::Pointsman(Process::spawn("pointsman", &mut command)?, log))
 }
 
-fn config_text(options: &Options, place: &Place, primary: &Cluster, secondary: &Cluster) -> String {
+fn config_text(options: &Options, place: &Place, primary: &str, secondary: &str) -> String {
     let (first, last) = (place.ports[0], place.ports[place.ports.len() - 1]);
-    let servers = |cluster: &Cluster| cluster.bootstrap().replace(',', ", ");
     format!(
         "admin: {{ listen: 127.0.0.1:{} }}
 state: {{ file: pointsman-state.json }}
@@ -138,8 +137,24 @@ virtual_clusters:
     failover: {{ automatic: true, failback: automatic, hold: {}ms }}
 ",
         place.admin_port,
-        servers(primary),
-        servers(secondary),
+        primary.replace(',', ", "),
+        secondary.replace(',', ", "),
         options.hold.as_millis(),
     )
+}
+
+#[cfg(all(test, feature = "sim"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_one_that_pointsman_accepts() {
+        let place = Place { ports: vec![9092, 9093], admin_port: 9901, dir: PathBuf::new(), binary: None };
+        let options = Options { hold: Duration::from_millis(1500), ..Options::default() };
+        let text = config_text(&options, &place, "127.0.0.1:1,127.0.0.1:2", "127.0.0.1:3");
+        let config =
+            pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
+        assert_eq!(config.clusters.len(), 2);
+        assert_eq!(config.virtual_clusters[0].failover.hold, options.hold);
+    }
 }
