@@ -3,9 +3,13 @@
 //! Asked for by SIGHUP and by `POST /v1/config/reload`. Whatever goes wrong, what is in force stays in force.
 
 use crate::handle::{Applied, Gone, Handle};
-use pointsman_core::config::{Config, ConfigErrors};
+use pointsman_core::{
+    config::{Config, ConfigErrors},
+    limits,
+};
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -43,11 +47,19 @@ impl std::error::Error for LoadError {}
 /// It cannot be read, or it has faults: then all of them.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let unreadable = |error| LoadError::Unreadable(path.to_owned(), error);
-    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let bytes = read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))?;
     let base_dir = path.parent().unwrap_or(Path::new(""));
     Config::parse(&text, &path.display().to_string(), base_dir).map_err(LoadError::Invalid)
+}
+
+/// Up to one byte more than a configuration may have: enough for its parser to refuse it.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let limit = u64::try_from(limits::MAX_CONFIG).unwrap_or(u64::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// What became of a reload.

@@ -153,3 +153,26 @@ virtual_clusters:
     assert_eq!(config.clusters[0].health, config.clusters[1].health);
     assert_eq!(config.clusters[1].health.interval, Duration::from_millis(100));
 }
+
+/// The YAML blocks of a page.
+fn yaml_blocks(page: &str) -> Vec<&str> {
+    page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+#[test]
+fn docs_configuration_md_shows_a_valid_file_and_the_true_defaults() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let blocks = yaml_blocks(page);
+    let [small, every_key] = blocks[..] else { panic!("expected two files") };
+    assert_eq!(small, SMALL);
+
+    let mut shown = parse(every_key).expect("the page shows a valid file");
+
+    let least = "
+clusters: { primary: { bootstrap_servers: [kafka-a0:9092] } }
+virtual_clusters: { main: { listen: 127.0.0.1:9092, chain: [primary] } }
+";
+    assert_eq!(shown.clusters[0].region.take().as_deref(), Some("eu-west"), "a key without a default");
+    assert!(shown.clusters[0].health.forget_after.take().is_some(), "a key without a default");
+    assert_eq!(shown, parse(least).expect("a valid file"));
+}
