@@ -5,7 +5,7 @@ use pointsman_core::{
     Now,
     config::VirtualClusterConfig,
     metrics::{CloseReason, VirtualClusterMetrics},
-    session::{Close, Session, gate::Gate},
+    session::{Close, Session, gate::Gate, members::Members},
     signal::Signal,
     snapshot::Snapshot,
 };
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) name: Arc<str>,
     pub(crate) names: Names,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) members: Arc<Members>,
     pub(crate) metrics: Arc<VirtualClusterMetrics>,
     pub(crate) signals: mpsc::Sender<Signal>,
     started: Instant,
@@ -140,7 +141,8 @@ impl DataPlane {
         let shared = Arc::new(Shared {
             name: listener.name,
             names: Names::default(),
-            gate: Arc::new(Gate::default()),
+            gate: Arc::default(),
+            members: Arc::default(),
             metrics,
             signals: self.signals.clone(),
             started: Instant::from_std(self.started),
@@ -232,7 +234,8 @@ impl Acceptor {
         let mark = self.generations.mark(snapshot.generation);
         let virtual_cluster = snapshot.virtual_cluster(&self.shared.name)?.clone();
         let (gate, metrics) = (self.shared.gate.clone(), self.shared.metrics.clone());
-        let session = Session::new(virtual_cluster, self.slot, gate, metrics);
+        let session =
+            Session::new(virtual_cluster, self.slot, gate, metrics).with_members(self.shared.members.clone());
         Some(Connection::new(self.shared.clone(), stream, session, snapshots, mark))
     }
 }

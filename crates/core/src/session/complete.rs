@@ -23,6 +23,9 @@ use pointsman_wire::{
     value::{self, Struct},
 };
 
+const JOIN_GROUP: i16 = 11;
+const LEAVE_GROUP: i16 = 13;
+
 /// Where a Fetch response of version 7 and later carries its session id, counted from the start of its body.
 const FETCH_SESSION_AT: std::ops::Range<usize> = 6..10;
 
@@ -43,6 +46,7 @@ impl Session {
                 self.coordinator_response(kind, &key, version, frame, now, out)
             }
             Purpose::Spare { version, poll } => self.spare_response(node, version, poll, &frame),
+            Purpose::Courtesy => Ok(()),
         };
         if let Err(error) = result {
             close(CloseReason::BadResponse, format!("broker {node}: {error}"), out);
@@ -72,6 +76,8 @@ impl Session {
             return Ok(());
         }
         learn(exchange, &frame, &cx, now)?;
+        self.note_member(id, &frame);
+        let Some(exchange) = self.exchange(id) else { return Ok(()) };
         let (reply, seen) = reply(exchange, &frame, &cx)?;
         self.note(id, &seen, out);
         if seen.unknown_topics > 0
@@ -218,6 +224,32 @@ impl Session {
         };
         if let Some(active) = self.active() {
             keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
+        }
+    }
+
+    /// Who is in a group where, for the way back.
+    fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
+        let members = self.members.clone();
+        let Some((cluster, since)) = self.active().map(|a| (a.cluster.name.clone(), a.since)) else { return };
+        let Some(exchange) = self.exchange(id).filter(|e| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP))
+        else {
+            return;
+        };
+        let (key, version, Some(group)) = (exchange.rule.key, exchange.version, exchange.scan.keys.first())
+        else {
+            return;
+        };
+        let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
+            return;
+        };
+        if body.i16("ErrorCode") != 0 {
+            return;
+        }
+        if key == JOIN_GROUP {
+            members.joined(&cluster, group, body.str("MemberId"), since);
+        }
+        if key == LEAVE_GROUP {
+            body.structs("Members").for_each(|m| members.left(&cluster, group, m.str("MemberId")));
         }
     }
 

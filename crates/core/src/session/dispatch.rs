@@ -295,7 +295,35 @@ impl Session {
         }
     }
 
+    /// Before a consumer joins again on a cluster it had left, its former self leaves.
+    fn dismiss_ghosts(&mut self, id: ExchangeId, node: NodeId, out: &mut Output) {
+        const JOIN_GROUP: i16 = 11;
+        const LEAVE_GROUP: i16 = 13;
+        let members = self.members.clone();
+        let Some((cluster, since)) = self.active().map(|a| (a.cluster.name.clone(), a.since)) else { return };
+        let Some((_, version)) = self.virtual_cluster.offer.apis.get(&LEAVE_GROUP).copied() else { return };
+        let Some(group) =
+            self.exchange(id).filter(|e| e.rule.key == JOIN_GROUP).and_then(|e| e.scan.keys.first().cloned())
+        else {
+            return;
+        };
+        for ghost in members.take_ghosts(&cluster, &group, since) {
+            let member = Struct::new().with("MemberId", ghost.as_str());
+            let body =
+                Struct::new().with("GroupId", &*group).with("MemberId", ghost).with("Members", vec![member]);
+            let link = self.links.entry(node).or_default();
+            let correlation = link.next();
+            if let Ok(frame) =
+                value::encode_request(LEAVE_GROUP, version, correlation, Some("pointsman"), &body)
+            {
+                link.pending.push_back(Pending { correlation, purpose: Purpose::Courtesy });
+                out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
+            }
+        }
+    }
+
     fn send_whole(&mut self, id: ExchangeId, node: NodeId, mut frame: BytesMut, out: &mut Output) {
+        self.dismiss_ghosts(id, node, out);
         let Some(exchange) = self.exchange(id) else { return };
         let silent = exchange.scan.no_response;
         exchange.state = if silent { State::Silent } else { State::Whole };

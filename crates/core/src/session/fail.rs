@@ -30,7 +30,7 @@ impl Session {
                         waiting.asked = false;
                     }
                 }
-                Purpose::Spare { .. } => {}
+                Purpose::Spare { .. } | Purpose::Courtesy => {}
             }
         }
         self.route_waiting(now, out);

@@ -16,6 +16,7 @@ mod dispatch;
 mod exchange;
 mod fail;
 pub mod gate;
+pub mod members;
 mod merge;
 mod refuse;
 pub mod stream;
@@ -33,6 +34,7 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use exchange::{Exchange, ExchangeId, State};
 use gate::Gate;
+use members::Members;
 use pointsman_wire::value::Struct;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -87,6 +89,7 @@ pub struct Session {
     fetch_sessions: HashMap<i32, NodeId>,
     share_broker: Option<NodeId>,
     gate: Arc<Gate>,
+    members: Arc<Members>,
     metrics: Arc<VirtualClusterMetrics>,
 }
 
@@ -112,6 +115,8 @@ enum Purpose {
     Exchange { id: ExchangeId, poll: Option<Bytes> },
     /// A part of a split Fetch that was answered without it.
     Spare { version: i16, poll: Bytes },
+    /// Pointsman's own request whose answer says nothing that anybody needs.
+    Courtesy,
     /// Pointsman's own question for a coordinator.
     Coordinator { kind: CoordinatorKind, key: Box<str>, version: i16 },
 }
@@ -150,8 +155,15 @@ impl Session {
             fetch_sessions: HashMap::new(),
             share_broker: None,
             gate,
+            members: Arc::default(),
             metrics,
         }
+    }
+
+    /// Shares the memory of group members with the other connections of the virtual cluster.
+    #[must_use]
+    pub fn with_members(self, members: Arc<Members>) -> Self {
+        Self { members, ..self }
     }
 
     /// Whether another request may be fed: none waits to be routed, and not too many wait for an answer.
