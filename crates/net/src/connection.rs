@@ -159,7 +159,7 @@ impl Connection {
             let mut out = Output::default();
             match snapshot.virtual_cluster(&self.shared.name) {
                 Some(virtual_cluster) => {
-                    self.session.adopt(virtual_cluster.clone(), self.shared.now(), &mut out)
+                    self.session.adopt(virtual_cluster.clone(), self.shared.now(), &mut out);
                 }
                 None => self.close(CloseReason::Drained, "the virtual cluster is gone".into()),
             }
@@ -309,7 +309,8 @@ impl Connection {
         if !self.session.accepts() || self.draining || queued(&self.upstreams) >= limits::UPSTREAM_QUEUE {
             return false;
         }
-        match upstream::read(&self.client, &mut self.input) {
+        let missing = upstream::missing(&self.input);
+        match upstream::read(&self.client, &mut self.input, missing) {
             Ok(0) => false,
             Ok(n) => {
                 self.shared.metrics.bytes_in.add(n as u64);

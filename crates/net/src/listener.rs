@@ -245,10 +245,10 @@ fn report(close: &Close) {
     let Close { reason, detail } = close;
     match reason {
         CloseReason::ClientClosed | CloseReason::ClientError | CloseReason::Drained => {
-            debug!(reason = reason.word(), "{detail}")
+            debug!(reason = reason.word(), "{detail}");
         }
         CloseReason::BadRequest | CloseReason::BadResponse | CloseReason::Stalled => {
-            warn!(reason = reason.word(), "{detail}")
+            warn!(reason = reason.word(), "{detail}");
         }
         _ => info!(reason = reason.word(), "{detail}"),
     }

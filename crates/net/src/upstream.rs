@@ -98,13 +98,21 @@ impl Upstream {
     /// Reads once. `Ok(0)`: nothing there; the broker's end is an error.
     pub(crate) fn read(&mut self) -> io::Result<usize> {
         let State::Open(stream) = &self.state else { return Ok(0) };
-        read(stream, &mut self.input)
+        let missing = if self.stream.is_some() { 0 } else { missing(&self.input) };
+        read(stream, &mut self.input, missing)
     }
 }
 
-/// Reads once into `input`. `Ok(0)`: nothing there; the peer's end is [`io::ErrorKind::UnexpectedEof`].
-pub(crate) fn read(stream: &TcpStream, input: &mut BytesMut) -> io::Result<usize> {
-    input.reserve(limits::READ_CHUNK);
+/// Bytes that the frame at the start of `input` still lacks, as far as its size is known.
+pub(crate) fn missing(input: &BytesMut) -> usize {
+    let size = input.first_chunk::<4>().map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize);
+    (size + 4).saturating_sub(input.len())
+}
+
+/// Reads once into `input`. Room is made for the `missing` bytes of a frame, but never for more than have come already,
+/// so that a length nobody backs with bytes costs nothing. `Ok(0)`: nothing there; the peer's end is [`io::ErrorKind::UnexpectedEof`].
+pub(crate) fn read(stream: &TcpStream, input: &mut BytesMut, missing: usize) -> io::Result<usize> {
+    input.reserve(limits::READ_CHUNK.max(missing.min(input.len())));
     match stream.try_read_buf(input) {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(n) => Ok(n),

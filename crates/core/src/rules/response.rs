@@ -63,7 +63,7 @@ impl State<'_> {
         match event.kind {
             Kind::Scalar => self.scalar(event, bytes, edits),
             Kind::Text { prefix, null } => {
-                self.text(event, bytes.get(usize::from(prefix)..).filter(|_| !null), edits)
+                self.text(event, bytes.get(usize::from(prefix)..).filter(|_| !null), edits);
             }
             Kind::Chunk { .. } => self.records(event, bytes, edits),
             // A name belongs to the ids that follow it in its own structure only.

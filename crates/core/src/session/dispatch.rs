@@ -1,15 +1,16 @@
 //! From a client's request to frames for brokers.
 
 use super::{
-    BOOTSTRAP, Close, ExchangeId, Link, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
-    exchange::{Exchange, Merge, State},
+    BOOTSTRAP, Close, ExchangeId, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
+    exchange::{Exchange, State},
     refuse::{self, Cause},
+    send::Split,
 };
 use crate::{
     Now, limits,
     metrics::CloseReason,
     rules::{
-        self, Context, Fail, Keys, Partitions, Route, Rule, error, k10_find_coordinator, k18_api_versions,
+        self, Context, Fail, Route, Rule, error, k10_find_coordinator, k18_api_versions,
         k32_describe_configs,
         request::{self, Scan},
     },
@@ -20,18 +21,14 @@ use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
     header::{self, RequestHeader},
     tables,
-    value::{self, Struct, Value},
+    value::{self, Struct},
 };
-use std::{collections::BTreeMap, time::Duration};
-
-/// A split Fetch is answered this long after its own `max.wait` even if a broker is silent.
-const FETCH_GRACE: Duration = Duration::from_millis(100);
+use std::collections::BTreeMap;
 
 /// Where a request goes.
 enum Target {
     Whole(NodeId),
-    /// Partitions (indices into the scan) by broker, and errors of partitions that go nowhere.
-    Leaders(BTreeMap<NodeId, Vec<usize>>, Vec<(usize, i16)>),
+    Leaders(Split),
     /// Keys (indices into the scan) by broker.
     Coordinators(BTreeMap<NodeId, Vec<usize>>),
     All(Vec<NodeId>),
@@ -163,9 +160,7 @@ impl Session {
         let id = waiting.id;
         match target {
             Target::Whole(node) => self.send_whole(id, node, waiting.frame, out),
-            Target::Leaders(groups, refused) => {
-                self.split_partitions(id, &waiting.frame, groups, &refused, cx, now, out)
-            }
+            Target::Leaders(split) => self.split_partitions(id, &waiting.frame, split, cx, now, out),
             Target::Coordinators(groups) => self.split_keys(id, &waiting.frame, groups, now, out),
             Target::All(nodes) => self.send_all(id, &waiting.frame, nodes, out),
             Target::Answer(answer) => self.answer(id, answer, out),
@@ -295,144 +290,6 @@ impl Session {
         }
     }
 
-    /// Before a consumer joins again on a cluster it had left, its former self leaves.
-    fn dismiss_ghosts(&mut self, id: ExchangeId, node: NodeId, out: &mut Output) {
-        const JOIN_GROUP: i16 = 11;
-        const LEAVE_GROUP: i16 = 13;
-        let members = self.members.clone();
-        let Some((cluster, since)) = self.active().map(|a| (a.cluster.name.clone(), a.since)) else { return };
-        let Some((_, version)) = self.virtual_cluster.offer.apis.get(&LEAVE_GROUP).copied() else { return };
-        let Some(group) =
-            self.exchange(id).filter(|e| e.rule.key == JOIN_GROUP).and_then(|e| e.scan.keys.first().cloned())
-        else {
-            return;
-        };
-        for ghost in members.take_ghosts(&cluster, &group, since) {
-            let member = Struct::new().with("MemberId", ghost.as_str());
-            let body =
-                Struct::new().with("GroupId", &*group).with("MemberId", ghost).with("Members", vec![member]);
-            let link = self.links.entry(node).or_default();
-            let correlation = link.next();
-            if let Ok(frame) =
-                value::encode_request(LEAVE_GROUP, version, correlation, Some("pointsman"), &body)
-            {
-                link.pending.push_back(Pending { correlation, purpose: Purpose::Courtesy });
-                out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
-            }
-        }
-    }
-
-    fn send_whole(&mut self, id: ExchangeId, node: NodeId, mut frame: BytesMut, out: &mut Output) {
-        self.dismiss_ghosts(id, node, out);
-        let Some(exchange) = self.exchange(id) else { return };
-        let silent = exchange.scan.no_response;
-        exchange.state = if silent { State::Silent } else { State::Whole };
-        exchange.tried.push(node);
-        if matches!(exchange.rule.route, Route::ShareSession(_)) {
-            self.share_broker = Some(node);
-        }
-        let link = self.links.entry(node).or_default();
-        let correlation = link.next();
-        frame[8..12].copy_from_slice(&correlation.to_be_bytes());
-        if !silent {
-            link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll: None } });
-        }
-        out.sends.push(Outgoing { node, frame: frame.freeze(), answered: !silent });
-    }
-
-    fn split_partitions(
-        &mut self,
-        id: ExchangeId,
-        frame: &[u8],
-        groups: BTreeMap<NodeId, Vec<usize>>,
-        refused: &[(usize, i16)],
-        cx: &Context<'_>,
-        now: Now,
-        out: &mut Output,
-    ) {
-        self.metrics.splits.add(1);
-        let Some(exchange) = self.exchange(id) else { return };
-        let (rule, scan) = (exchange.rule, exchange.scan.clone());
-        let Route::Leaders(shape) = rule.route else { return };
-        let Some(whole) = decode_request(exchange, frame) else { return };
-        let mut parts: Vec<Struct> = Vec::new();
-        for code in refused.iter().map(|(_, code)| *code).collect::<std::collections::BTreeSet<_>>() {
-            let mine = |number: usize, _: &request::PartitionRef| refused.contains(&(number, code));
-            parts.push(refuse::partitions(shape, &scan, mine, code, Some(cx)));
-        }
-        let bodies: Vec<(NodeId, Struct)> = groups
-            .into_iter()
-            .map(|(node, chosen)| (node, only_partitions(&whole, shape, &scan, &chosen, rule.key)))
-            .collect();
-        let wait = u64::try_from(scan.fetch.max_wait_ms.max(0)).unwrap_or(0);
-        let deadline = (rule.key == 1).then(|| now + Duration::from_millis(wait) + FETCH_GRACE);
-        self.send_parts(id, bodies, parts, deadline, now, out);
-    }
-
-    fn split_keys(
-        &mut self,
-        id: ExchangeId,
-        frame: &[u8],
-        groups: BTreeMap<NodeId, Vec<usize>>,
-        now: Now,
-        out: &mut Output,
-    ) {
-        self.metrics.splits.add(1);
-        let Some(exchange) = self.exchange(id) else { return };
-        let Route::Coordinators(_, keys) = exchange.rule.route else { return };
-        let Some(whole) = decode_request(exchange, frame) else { return };
-        let scan = &exchange.scan;
-        let bodies =
-            groups.into_iter().map(|(node, chosen)| (node, only_keys(&whole, keys, scan, &chosen))).collect();
-        self.send_parts(id, bodies, Vec::new(), None, now, out);
-    }
-
-    fn send_all(&mut self, id: ExchangeId, frame: &[u8], nodes: Vec<NodeId>, out: &mut Output) {
-        let Some(exchange) = self.exchange(id) else { return };
-        let Some(whole) = decode_request(exchange, frame) else { return };
-        let bodies = nodes.into_iter().map(|node| (node, whole.clone())).collect();
-        self.send_parts(id, bodies, Vec::new(), None, Now::ZERO, out);
-    }
-
-    fn send_parts(
-        &mut self,
-        id: ExchangeId,
-        bodies: Vec<(NodeId, Struct)>,
-        parts: Vec<Struct>,
-        deadline: Option<Now>,
-        now: Now,
-        out: &mut Output,
-    ) {
-        let Some(exchange) = self.exchange(id) else { return };
-        let (key, version, silent) = (exchange.rule.key, exchange.version, exchange.scan.no_response);
-        let mut merge = Merge { outstanding: Vec::new(), parts, deadline };
-        for (node, body) in bodies {
-            let link = self.links.entry(node).or_default();
-            let correlation = link.next();
-            let Ok(sent) = value::encode_request(key, version, correlation, Some("pointsman"), &body) else {
-                continue;
-            };
-            let frame = Bytes::from(sent);
-            let poll = (key == 1).then(|| frame.slice(12..));
-            match poll.as_ref().and_then(|p| link.take_poll(p, id)) {
-                Some(Poll::Answered(part)) => merge.parts.push(part),
-                Some(Poll::UnderWay) => merge.outstanding.push(node),
-                None => {
-                    if !silent {
-                        link.pending
-                            .push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll } });
-                        merge.outstanding.push(node);
-                    }
-                    out.sends.push(Outgoing { node, frame, answered: !silent });
-                }
-            }
-        }
-        if let Some(exchange) = self.exchange(id) {
-            exchange.state = if silent { State::Silent } else { State::Merging(merge) };
-        }
-        self.complete_merge(id, now, out);
-    }
-
     /// Gives an answer that was made here.
     pub(super) fn answer(&mut self, id: ExchangeId, mut body: Struct, out: &mut Output) {
         let Some(exchange) = self.exchange(id) else { return };
@@ -475,7 +332,7 @@ impl Session {
         match refuse::response(rule, version, &scan, cause, cx.as_ref()) {
             Some(body) => self.answer(id, body, out),
             None if view.is_none() => {
-                close(CloseReason::NoCluster, "no cluster of the chain is available".into(), out)
+                close(CloseReason::NoCluster, "no cluster of the chain is available".into(), out);
             }
             None if cause == Cause::Switch => {
                 close(CloseReason::Switched, "a request in flight has no error that says so".into(), out);
@@ -499,32 +356,6 @@ impl Session {
             out.signals.push(Signal::BrokerFailed { cluster: cluster.clone(), broker, failure });
             out.signals.push(Signal::TopologyStale { cluster });
         }
-    }
-}
-
-/// A poll that a split Fetch can take over.
-enum Poll {
-    Answered(Struct),
-    UnderWay,
-}
-
-impl Link {
-    fn next(&mut self) -> i32 {
-        self.next_correlation = self.next_correlation.wrapping_add(1) & i32::MAX;
-        self.next_correlation
-    }
-
-    /// The same poll, answered or under way, from a Fetch that was answered without it. Another poll's answer is given up.
-    fn take_poll(&mut self, poll: &Bytes, id: ExchangeId) -> Option<Poll> {
-        if let Some((body, answer)) = self.spare.take()
-            && body == *poll
-        {
-            return Some(Poll::Answered(answer));
-        }
-        let same = |p: &&mut Pending| matches!(&p.purpose, Purpose::Spare { poll: old, .. } if old == poll);
-        let pending = self.pending.iter_mut().find(same)?;
-        pending.purpose = Purpose::Exchange { id, poll: Some(poll.clone()) };
-        Some(Poll::UnderWay)
     }
 }
 
@@ -560,7 +391,7 @@ fn prepare(
     Ok((frame, scan))
 }
 
-fn decode_request(exchange: &Exchange, frame: &[u8]) -> Option<Struct> {
+pub(super) fn decode_request(exchange: &Exchange, frame: &[u8]) -> Option<Struct> {
     let RequestHeader { len, .. } = header::request_header(&frame[4..]).ok()?;
     let message = tables::request(exchange.rule.key, exchange.version)?;
     value::decode(message, exchange.version, &Bytes::copy_from_slice(&frame[4 + len..])).ok()
@@ -629,48 +460,6 @@ fn leaders(
     match groups.len() {
         0 if scan.partitions.is_empty() => Target::Whole(any),
         1 if refused.is_empty() => Target::Whole(groups.into_keys().next().unwrap_or(any)),
-        _ => Target::Leaders(groups, refused),
+        _ => Target::Leaders(Split { groups, refused }),
     }
-}
-
-/// The request with the chosen partitions only. A Fetch becomes one without a session.
-fn only_partitions(whole: &Struct, shape: &Partitions, scan: &Scan, chosen: &[usize], key: i16) -> Struct {
-    let mut part = whole.clone();
-    let mut number = 0;
-    let mut topics: Vec<Value> = Vec::new();
-    for topic in whole.array(shape.topics) {
-        let Value::Struct(topic) = topic else { continue };
-        let mut kept: Vec<Value> = Vec::new();
-        for partition in topic.array(shape.partitions) {
-            if chosen.contains(&number) {
-                kept.push(partition.clone());
-            }
-            number += 1;
-        }
-        if !kept.is_empty() {
-            topics.push(Value::Struct(topic.clone().with(shape.partitions, kept)));
-        }
-    }
-    debug_assert_eq!(number, scan.partitions.len(), "the scan saw every partition");
-    part.set(shape.topics, topics);
-    if key == 1 {
-        part.set("SessionId", 0);
-        part.set("SessionEpoch", -1);
-        part.set("ForgottenTopicsData", Vec::<Value>::new());
-        part.set("MinBytes", part.i32("MinBytes").min(1));
-    }
-    part
-}
-
-fn only_keys(whole: &Struct, keys: &Keys, scan: &Scan, chosen: &[usize]) -> Struct {
-    let wanted = |value: &Value| {
-        let key = match value {
-            Value::String(key) => key.as_str(),
-            Value::Struct(item) => item.str(keys.key),
-            _ => return false,
-        };
-        chosen.iter().any(|i| *scan.keys[*i] == *key)
-    };
-    let kept: Vec<Value> = whole.array(keys.keys).iter().filter(|v| wanted(v)).cloned().collect();
-    whole.clone().with(keys.keys, kept)
 }

@@ -53,10 +53,10 @@ impl Session {
             let Some(exchange) = self.exchange(id) else { continue };
             match &exchange.state {
                 State::Whole | State::Merging(_) | State::Held { .. } | State::Routing => {
-                    self.retry_or_refuse(id, Cause::Switch, now, out)
+                    self.retry_or_refuse(id, Cause::Switch, now, out);
                 }
                 State::Streaming => {
-                    close(CloseReason::Switched, "a response was cut by the switch".into(), out)
+                    close(CloseReason::Switched, "a response was cut by the switch".into(), out);
                 }
                 State::Ready(_) | State::Silent => {}
             }

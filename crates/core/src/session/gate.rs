@@ -23,8 +23,11 @@ const DEADLINE: Duration = Duration::from_secs(120);
 #[derive(Debug, Default)]
 pub struct Gate {
     closed: AtomicUsize,
-    table: Mutex<HashMap<(i64, Arc<str>, i32), Entry>>,
+    table: Mutex<HashMap<Key, Entry>>,
 }
+
+/// Producer id, topic, partition.
+type Key = (i64, Arc<str>, i32);
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod members;
 mod merge;
 mod refuse;
+mod send;
 pub mod stream;
 
 use crate::{
