@@ -33,6 +33,11 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 pub const FRAME_STALL: Duration = Duration::from_secs(30);
 /// How long a request waits for a topology that knows its topic or coordinator before any broker is asked.
 pub const LOOKUP_WAIT: Duration = Duration::from_millis(500);
+/// Coordinators that are asked for at once on behalf of one request, where a question can name only one.
+pub const LOOKUPS: usize = 100;
+/// Bytes that all parts of a split Fetch may answer together: parts are collected, and a client that wants more asks again.
+/// One batch may exceed it.
+pub const SPLIT_FETCH: i32 = 8 << 20;
 /// Group and transaction coordinators that are remembered per cluster: about 100 bytes each.
 pub const COORDINATORS: usize = 100_000;
 /// Bytes of a configuration file: a cluster is some 200 bytes, so this is thousands of them.

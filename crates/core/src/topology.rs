@@ -263,7 +263,8 @@ impl Topology {
         merged.id = if seen.id.is_nil() { known.id } else { seen.id };
         merged.partitions.resize(merged.partitions.len().max(seen.partitions.len()), Partition::UNKNOWN);
         for (old, new) in merged.partitions.iter_mut().zip(&seen.partitions) {
-            if new.epoch >= old.epoch || new.epoch < 0 {
+            // An answer without epochs may be older than what is known.
+            if new.epoch >= old.epoch {
                 *old = *new;
             }
         }

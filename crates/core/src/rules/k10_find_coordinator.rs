@@ -2,7 +2,7 @@
 
 use super::{Fail, Route, Rule};
 use crate::topology::{CoordinatorKind, NodeId};
-use pointsman_wire::value::Struct;
+use pointsman_wire::value::{Struct, Value};
 
 pub(super) const RULE: Rule = Rule::new(10, Route::Any, Fail::Replay);
 
@@ -15,16 +15,19 @@ pub(crate) fn kind(key_type: i64) -> Option<CoordinatorKind> {
     }
 }
 
-/// A request for one key. Versions up to 3 carry one key, later ones an array.
-pub(crate) fn request(kind: CoordinatorKind, key: &str) -> Struct {
+/// The first version that asks for several keys at once; older ones ask for the first.
+pub(crate) const MANY: i16 = 4;
+
+/// A request for coordinators. Versions up to 3 carry one key, later ones an array.
+pub(crate) fn request(kind: CoordinatorKind, keys: &[Box<str>]) -> Struct {
     let key_type = match kind {
         CoordinatorKind::Group => 0,
         CoordinatorKind::Transaction => 1,
     };
     Struct::new()
-        .with("Key", key)
+        .with("Key", keys.first().map(|key| &**key))
         .with("KeyType", key_type)
-        .with("CoordinatorKeys", vec![pointsman_wire::value::Value::from(key)])
+        .with("CoordinatorKeys", keys.iter().map(|key| Value::from(&**key)).collect::<Vec<_>>())
 }
 
 /// The (key, real node) pairs of a response without error. `asked` is the request's key, which old versions do not repeat.

@@ -12,7 +12,7 @@ use pointsman_wire::{
     schema::{Entity, Message},
     tables::{fetch_request, produce_request},
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 use uuid::Uuid;
 
 /// A topic of a request, as the client named it.
@@ -57,12 +57,26 @@ pub struct Scan {
     pub partitions: Vec<PartitionRef>,
     /// Group ids or transactional ids that name a coordinator.
     pub keys: Vec<Box<str>>,
-    /// Topic ids that stand for no topic: they went upstream as they are and come back as they are.
+    /// Topic ids that stand for no topic: they went upstream as they are and come back as they are. Sorted.
     pub foreign_ids: Vec<Uuid>,
     /// Produce with `acks=0`: there will be no response.
     pub no_response: bool,
     /// Of a Fetch: its session and how long it waits.
     pub fetch: FetchTerms,
+}
+
+impl Scan {
+    /// The topics in order, each with the range of its partitions.
+    pub fn by_topic(&self) -> impl Iterator<Item = (&TopicRef, Range<usize>)> {
+        let mut next = 0;
+        self.topics.iter().enumerate().map(move |(number, topic)| {
+            let from = next;
+            while self.partitions.get(next).is_some_and(|p| p.topic == number) {
+                next += 1;
+            }
+            (topic, from..next)
+        })
+    }
 }
 
 /// What a Fetch asks besides partitions.
@@ -120,6 +134,7 @@ pub fn translate(
         let at = cursor.position();
         let event = cursor.next(&body[at..])?.ok_or(DecodeError::Truncated { needed: 1, left: 0 })?;
         if matches!(event.kind, Kind::End) {
+            scanner.scan.foreign_ids.sort_unstable();
             return Ok(scanner.scan);
         }
         scanner.event(&event, &mut body[event.at..event.at + event.len])?;

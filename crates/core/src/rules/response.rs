@@ -32,7 +32,7 @@ impl Translated {
     }
 }
 
-/// Notes in `editor` what must change in `body`. Ids in `foreign` came from the client and stay.
+/// Notes in `editor` what must change in `body`. Ids in `foreign` (sorted) came from the client and stay.
 pub fn translate(
     message: &'static Message,
     version: i16,
@@ -134,7 +134,7 @@ impl State<'_> {
     }
 
     fn topic_id(&mut self, real: Uuid) -> Uuid {
-        if real.is_nil() || self.foreign.contains(&real) {
+        if real.is_nil() || self.foreign.binary_search(&real).is_ok() {
             return real;
         }
         let ids = &self.cx.virtual_cluster.topic_ids;

@@ -1,16 +1,16 @@
 //! From brokers' answers to the client's.
 
 use super::{
-    ExchangeId, Output, Pending, Purpose, Session, View,
+    Asked, ExchangeId, Output, Pending, Purpose, Session, View,
     dispatch::close,
-    exchange::{Exchange, State},
+    exchange::{Exchange, Part, State},
     merge, refuse,
 };
 use crate::{
     Now, limits,
     metrics::CloseReason,
     rules::{
-        Context, Route, k03_metadata, k10_find_coordinator,
+        Context, Fail, Route, k03_metadata, k10_find_coordinator,
         response::{self, Translated},
     },
     topology::{CoordinatorKind, NodeId},
@@ -43,9 +43,9 @@ impl Session {
         let result = match purpose {
             Purpose::Exchange { id, .. } => self.exchange_response(id, node, frame, now, out),
             Purpose::Coordinator { kind, key, version } => {
-                self.coordinator_response(kind, &key, version, frame, now, out)
+                self.coordinator_response(kind, key.as_deref(), version, frame, now, out)
             }
-            Purpose::Spare { version, poll } => self.spare_response(node, version, poll, &frame),
+            Purpose::Spare { version, poll } => self.spare_response(node, version, poll, &frame, out),
             Purpose::Courtesy => Ok(()),
         };
         if let Err(error) = result {
@@ -69,10 +69,13 @@ impl Session {
             let (part, seen) = translated(exchange, &frame, &cx)?;
             self.note(id, &seen, out);
             if let Some(State::Merging(merge)) = self.exchange(id).map(|e| &mut e.state) {
-                merge.outstanding.retain(|n| *n != node);
+                merge.outstanding.retain(|p| p.node != node);
                 merge.parts.push(part);
             }
             self.complete_merge(id, now, out);
+            return Ok(());
+        }
+        if !matches!(exchange.state, State::Whole) {
             return Ok(());
         }
         learn(exchange, &frame, &cx, now)?;
@@ -83,29 +86,33 @@ impl Session {
         if seen.unknown_topics > 0
             && let Some(exchange) = self.exchange(id)
         {
-            exchange.state = State::Held { frame, until: now + limits::LOOKUP_WAIT };
+            exchange.state = State::Held { frame, node, until: now + limits::LOOKUP_WAIT };
             self.stale_topology(out);
             return Ok(());
         }
-        self.remember_fetch_session(id, node, &reply);
-        if let Some(exchange) = self.exchange(id) {
-            exchange.state = State::Ready(reply);
-        }
+        self.ready(id, node, reply);
         Ok(())
     }
 
     /// Tries held answers again with the newest topology; at their deadline they go as they are.
     pub(super) fn complete_held(&mut self, now: Now, out: &mut Output) {
         let Some(view) = View::of(self) else { return };
-        for exchange in &mut self.exchanges {
-            let State::Held { frame, until, .. } = &exchange.state else { continue };
-            let due = *until <= now;
-            let frame = frame.clone();
-            match reply(exchange, &frame, &view.context()) {
-                Ok((reply, seen)) if due || seen.unknown_topics == 0 => exchange.state = State::Ready(reply),
+        for id in self.first..self.first + self.exchanges.len() as u64 {
+            let Some(exchange) = self.exchange(id) else { return };
+            let State::Held { frame, node, until } = &exchange.state else { continue };
+            let (due, node) = (*until <= now, *node);
+            match reply(exchange, frame, &view.context()) {
+                Ok((reply, seen)) if due || seen.unknown_topics == 0 => self.ready(id, node, reply),
                 Ok(_) => {}
                 Err(error) => close(CloseReason::BadResponse, error.to_string(), out),
             }
+        }
+    }
+
+    fn ready(&mut self, id: ExchangeId, node: NodeId, reply: Bytes) {
+        self.remember_fetch_session(id, node, &reply);
+        if let Some(exchange) = self.exchange(id) {
+            exchange.state = State::Ready(reply);
         }
     }
 
@@ -123,8 +130,13 @@ impl Session {
         let (version, left) = (exchange.version, std::mem::take(&mut merge.outstanding));
         let body = match exchange.rule.route {
             Route::Leaders(shape) => {
+                // A Fetch may be answered without a broker; of anything else, what nobody answered did not happen.
+                let missing = match exchange.rule.fail {
+                    Fail::Partitions(_, code) if exchange.rule.key != 1 => code,
+                    _ => 0,
+                };
                 let mut body = merge::by_partition(shape, &exchange.scan, parts, |index| {
-                    refuse::partition(shape, index, 0)
+                    refuse::partition(shape, index, missing)
                 });
                 if exchange.rule.key == 1 {
                     body.set("SessionId", 0);
@@ -140,9 +152,9 @@ impl Session {
     }
 
     /// Polls that a Fetch was answered without stay for the next one.
-    fn leave_polls(&mut self, id: ExchangeId, version: i16, nodes: &[NodeId]) {
-        for node in nodes {
-            let Some(link) = self.links.get_mut(node) else { continue };
+    fn leave_polls(&mut self, id: ExchangeId, version: i16, parts: &[Part]) {
+        for part in parts {
+            let Some(link) = self.links.get_mut(&part.node) else { continue };
             for pending in &mut link.pending {
                 if let Purpose::Exchange { id: of, poll } = &mut pending.purpose
                     && *of == id
@@ -160,9 +172,13 @@ impl Session {
         version: i16,
         poll: Bytes,
         frame: &[u8],
+        out: &mut Output,
     ) -> Result<(), DecodeError> {
         let Some(view) = View::of(self) else { return Ok(()) };
-        let (answer, _) = translate_body(1, version, frame, &[], &view.context())?;
+        let (answer, seen) = translate_body(1, version, frame, &[], &view.context())?;
+        if seen.stale_leader {
+            self.stale_topology(out);
+        }
         if let Some(link) = self.links.get_mut(&node) {
             link.spare = Some((poll, answer));
         }
@@ -186,23 +202,23 @@ impl Session {
     fn coordinator_response(
         &mut self,
         kind: CoordinatorKind,
-        key: &str,
+        key: Option<&str>,
         version: i16,
         frame: BytesMut,
         now: Now,
         out: &mut Output,
     ) -> Result<(), DecodeError> {
         let (_, body) = value::decode_response(10, version, &frame.freeze().slice(4..))?;
-        let found = k10_find_coordinator::answers(&body, Some(key));
+        let found = k10_find_coordinator::answers(&body, key);
         if let Some(active) = self.active() {
             for (key, node) in &found {
                 active.cluster.topology.set_coordinator(kind, key, Some(*node));
             }
         }
-        if found.is_empty()
-            && let Some(waiting) = &mut self.waiting
-        {
-            // The cluster does not know either: any broker will say so in the words of the api.
+        let more = |p: &Pending| matches!(p.purpose, Purpose::Coordinator { .. });
+        let answered = !self.links.values().any(|l| l.pending.iter().any(more));
+        if let Some(waiting) = self.waiting.as_mut().filter(|w| answered && w.asked == Asked::Coordinators) {
+            // What is unknown now, the cluster does not know either: any broker will say so in the words of the api.
             waiting.until = now;
         }
         self.route_waiting(now, out);
@@ -273,6 +289,10 @@ impl Session {
 
 /// Whether a single broker would end its wait: enough bytes, or an error.
 fn fetch_satisfied(parts: &[Struct], min_bytes: i32) -> bool {
+    let Some(min_bytes) = usize::try_from(min_bytes).ok().filter(|min| *min > 0) else {
+        // Nobody waits for anything: every broker answers at once.
+        return false;
+    };
     let mut bytes: usize = 0;
     for part in parts {
         if part.i16("ErrorCode") != 0 {
@@ -285,7 +305,7 @@ fn fetch_satisfied(parts: &[Struct], min_bytes: i32) -> bool {
             bytes += partition.bytes("Records").map_or(0, Bytes::len);
         }
     }
-    bytes >= usize::try_from(min_bytes.max(0)).unwrap_or(0)
+    bytes >= min_bytes
 }
 
 /// Remembers what an answer says of leaders and coordinators.

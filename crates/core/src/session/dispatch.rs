@@ -1,17 +1,16 @@
 //! From a client's request to frames for brokers.
 
 use super::{
-    BOOTSTRAP, Close, ExchangeId, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
+    Asked, Close, ExchangeId, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
     exchange::{Exchange, State},
     refuse::{self, Cause},
-    send::Split,
+    route::Target,
 };
 use crate::{
     Now, limits,
     metrics::CloseReason,
     rules::{
-        self, Context, Fail, Route, Rule, error, k10_find_coordinator, k18_api_versions,
-        k32_describe_configs,
+        self, Context, Fail, Route, Rule, k10_find_coordinator, k18_api_versions,
         request::{self, Scan},
     },
     signal::Signal,
@@ -23,24 +22,6 @@ use pointsman_wire::{
     tables,
     value::{self, Struct},
 };
-use std::collections::BTreeMap;
-
-/// Where a request goes.
-enum Target {
-    Whole(NodeId),
-    Leaders(Split),
-    /// Keys (indices into the scan) by broker.
-    Coordinators(BTreeMap<NodeId, Vec<usize>>),
-    All(Vec<NodeId>),
-    /// Something has to be learned first: coordinators of these keys, or (none) the topology.
-    Unknown(CoordinatorKind, Vec<Box<str>>),
-    /// The topology lacks a topic.
-    UnknownTopic,
-    /// No broker is known at all.
-    Nowhere,
-    /// Answered here.
-    Answer(Struct),
-}
 
 impl Session {
     /// Takes one complete request frame, size included.
@@ -120,8 +101,8 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) {
-        let Some(view) = View::of(self) else { return self.refuse(id, Cause::Switch, now, out) };
         let Some((rule, version)) = self.exchange(id).map(|e| (e.rule, e.version)) else { return };
+        let Some(view) = View::of(self) else { return self.dispatch_nowhere(id, frame, body_at, now, out) };
         if matches!(rule.fail, Fail::Replay)
             && let Some(exchange) = self.exchange(id)
         {
@@ -132,11 +113,32 @@ impl Session {
                 if let Some(exchange) = self.exchange(id) {
                     exchange.scan = scan;
                 }
-                self.waiting = Some(Waiting { id, frame, until: now + limits::LOOKUP_WAIT, asked: false });
+                let until = now + limits::LOOKUP_WAIT;
+                self.waiting = Some(Waiting { id, frame, until, asked: Asked::Nothing });
                 self.route_waiting(now, out);
             }
             Err(detail) => bad_request(detail, out),
         }
+    }
+
+    /// Without a cluster the request is only read, so that its refusal names everything that it is about.
+    fn dispatch_nowhere(
+        &mut self,
+        id: ExchangeId,
+        frame: BytesMut,
+        body_at: usize,
+        now: Now,
+        out: &mut Output,
+    ) {
+        let view = View::of_none(self);
+        let Some(exchange) = self.exchange(id) else { return };
+        if let Some(view) = view {
+            match prepare(exchange.rule, exchange.version, frame, body_at, &view.context()) {
+                Ok((_, scan)) => exchange.scan = scan,
+                Err(detail) => return bad_request(detail, out),
+            }
+        }
+        self.refuse(id, Cause::Switch, now, out);
     }
 
     /// Routes the request that waits, if what it waited for is known now or its time is over.
@@ -166,127 +168,58 @@ impl Session {
             Target::Answer(answer) => self.answer(id, answer, out),
             Target::Nowhere => self.refuse(id, Cause::Broker, now, out),
             Target::UnknownTopic => {
-                if !waiting.asked {
+                if waiting.asked == Asked::Nothing {
                     self.stale_topology(out);
                 }
-                waiting.asked = true;
+                waiting.asked = Asked::Topology;
                 self.waiting = Some(waiting);
             }
             Target::Unknown(kind, keys) => {
-                if !waiting.asked {
-                    self.ask_coordinators(kind, &keys, out);
+                if waiting.asked != Asked::Coordinators {
+                    self.ask_coordinators(id, kind, &keys, out);
                 }
-                waiting.asked = true;
+                waiting.asked = Asked::Coordinators;
                 self.waiting = Some(waiting);
             }
         }
     }
 
-    fn target(
+    /// Asks for the coordinators of `keys`: with one request where versions allow it.
+    fn ask_coordinators(
         &mut self,
         id: ExchangeId,
-        frame: &[u8],
-        cx: &Context<'_>,
-        last_chance: bool,
-        now: Now,
-    ) -> Target {
-        let gate = self.gate.clone();
-        let Some(index) = id.checked_sub(self.first).and_then(|i| usize::try_from(i).ok()) else {
-            return Target::Nowhere;
-        };
-        let Some(exchange) = self.exchanges.get(index) else { return Target::Nowhere };
-        let Some(any) = self.any(&exchange.tried, cx) else { return Target::Nowhere };
-        match exchange.rule.route {
-            Route::Local | Route::Any => Target::Whole(any),
-            Route::Slot => Target::Whole(self.slot_broker(cx).unwrap_or(any)),
-            Route::Controller => Target::Whole(self.controller(exchange, cx).unwrap_or(any)),
-            Route::ConfigResources => {
-                let named = decode_request(exchange, frame).as_ref().and_then(k32_describe_configs::node);
-                Target::Whole(named.filter(|n| cx.topology.brokers.contains_key(n)).unwrap_or(any))
-            }
-            Route::All(_) => match self.slot {
-                Some(slot) => Target::All(cx.topology.brokers_of(slot, cx.virtual_cluster.slots.len())),
-                None => Target::All(
-                    cx.topology.brokers.iter().filter(|(_, b)| b.listed).map(|(n, _)| *n).collect(),
-                ),
-            },
-            Route::Coordinator(kind) | Route::Coordinators(kind, _) => {
-                coordinators(exchange, kind, any, cx, last_chance)
-            }
-            Route::ShareSession(_) => Target::Whole(self.share_session(exchange, cx).unwrap_or(any)),
-            Route::Leaders(_) if exchange.rule.key == 1 && exchange.scan.fetch.session_id != 0 => {
-                self.in_fetch_session(exchange, cx)
-            }
-            Route::Leaders(_) => leaders(exchange, any, cx, last_chance, |p| {
-                let (Some(producer), Some(topic)) = (p.producer, exchange.scan.topics[p.topic].name.as_ref())
-                else {
-                    return true;
-                };
-                gate.admits(producer, topic, p.index, now)
-            }),
+        kind: CoordinatorKind,
+        keys: &[Box<str>],
+        out: &mut Output,
+    ) {
+        let Some((_, version)) = self.virtual_cluster.offer.apis.get(&10).copied() else { return };
+        let Some(view) = View::of(self) else { return };
+        let tried = self.exchange(id).map(|e| e.tried.clone()).unwrap_or_default();
+        let Some(node) = self.any(id, &tried, &view.context()) else { return };
+        if version >= k10_find_coordinator::MANY {
+            return self.ask_coordinator(node, kind, None, version, keys, out);
+        }
+        for key in keys.iter().take(limits::LOOKUPS) {
+            self.ask_coordinator(node, kind, Some(key), version, std::slice::from_ref(key), out);
         }
     }
 
-    /// A request of a fetch session goes to its broker; one that the broker cannot serve ends the session, and the client starts anew.
-    fn in_fetch_session(&self, exchange: &Exchange, cx: &Context<'_>) -> Target {
-        let gone = || Target::Answer(Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND));
-        let Some(node) = self.fetch_sessions.get(&exchange.scan.fetch.session_id).copied() else {
-            return gone();
-        };
-        let scan = &exchange.scan;
-        let elsewhere = scan.partitions.iter().any(|p| {
-            let name = scan.topics[p.topic].name.as_deref();
-            p.fenced || name.and_then(|n| cx.topology.leader(n, p.index)) != Some(node)
-        });
-        if elsewhere { gone() } else { Target::Whole(node) }
-    }
-
-    fn share_session(&self, exchange: &Exchange, cx: &Context<'_>) -> Option<NodeId> {
-        let scan = &exchange.scan;
-        let leader = |p: &request::PartitionRef| {
-            cx.topology.leader(scan.topics.get(p.topic)?.name.as_deref()?, p.index)
-        };
-        self.share_broker.or_else(|| scan.partitions.iter().find_map(leader)).or_else(|| self.slot_broker(cx))
-    }
-
-    /// A broker for a request that any can serve: one that is connected, else the slot's own, else any listed, else a bootstrap server.
-    fn any(&self, tried: &[NodeId], cx: &Context<'_>) -> Option<NodeId> {
-        let fresh = |node: &NodeId| !tried.contains(node);
-        let listed = |node: &NodeId| cx.topology.brokers.get(node).is_some_and(|b| b.listed);
-        let connected = self.links.keys().copied().find(|n| fresh(n) && listed(n));
-        let own = || self.slot_broker(cx).filter(|n| fresh(n) && listed(n));
-        let brokers = || cx.topology.brokers.keys().copied().find(|n| fresh(n) && listed(n));
-        let bootstrap = || {
-            let count = NodeId::try_from(cx.active.cluster.bootstrap.len()).unwrap_or(0);
-            (0..count).map(|i| BOOTSTRAP - i).find(fresh)
-        };
-        connected.or_else(own).or_else(brokers).or_else(bootstrap)
-    }
-
-    fn slot_broker(&self, cx: &Context<'_>) -> Option<NodeId> {
-        cx.topology.brokers_of(self.slot?, cx.virtual_cluster.slots.len()).first().copied()
-    }
-
-    fn controller(&self, exchange: &Exchange, cx: &Context<'_>) -> Option<NodeId> {
-        let controller = cx.topology.controller.filter(|n| !exchange.tried.contains(n))?;
-        cx.topology.brokers.get(&controller).filter(|b| b.listed).map(|_| controller)
-    }
-
-    fn ask_coordinators(&mut self, kind: CoordinatorKind, keys: &[Box<str>], out: &mut Output) {
-        let Some((_, max)) = self.virtual_cluster.offer.apis.get(&10).copied() else { return };
-        let Some(view) = View::of(self) else { return };
-        let Some(node) = self.any(&[], &view.context()) else { return };
-        for key in keys {
-            let link = self.links.entry(node).or_default();
-            let correlation = link.next();
-            let body = k10_find_coordinator::request(kind, key);
-            if let Ok(frame) = value::encode_request(10, max, correlation, Some("pointsman"), &body) {
-                link.pending.push_back(Pending {
-                    correlation,
-                    purpose: Purpose::Coordinator { kind, key: key.clone(), version: max },
-                });
-                out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
-            }
+    fn ask_coordinator(
+        &mut self,
+        node: NodeId,
+        kind: CoordinatorKind,
+        key: Option<&str>,
+        version: i16,
+        keys: &[Box<str>],
+        out: &mut Output,
+    ) {
+        let link = self.links.entry(node).or_default();
+        let correlation = link.next();
+        let body = k10_find_coordinator::request(kind, keys);
+        if let Ok(frame) = value::encode_request(10, version, correlation, Some("pointsman"), &body) {
+            let purpose = Purpose::Coordinator { kind, key: key.map(Into::into), version };
+            link.pending.push_back(Pending { correlation, purpose });
+            out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
         }
     }
 
@@ -319,7 +252,7 @@ impl Session {
         if let Some(api) = usize::try_from(rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
             api.local_errors.add(1);
         }
-        self.close_gates(&scan, now);
+        self.close_gates(&scan, None, now);
         if scan.no_response {
             // Without a response only a closed connection tells the producer.
             return close(
@@ -341,8 +274,10 @@ impl Session {
         }
     }
 
-    pub(super) fn close_gates(&self, scan: &Scan, now: Now) {
-        for partition in &scan.partitions {
+    /// `chosen` of the partitions failed, or all of them.
+    pub(super) fn close_gates(&self, scan: &Scan, chosen: Option<&[usize]>, now: Now) {
+        let failed = scan.partitions.iter().enumerate().filter(|(i, _)| is_chosen(chosen, *i));
+        for (_, partition) in failed {
             if let (Some(producer), Some(topic)) =
                 (partition.producer, scan.topics[partition.topic].name.as_ref())
             {
@@ -357,6 +292,11 @@ impl Session {
             out.signals.push(Signal::TopologyStale { cluster });
         }
     }
+}
+
+/// Whether a number is among the chosen ones, which are in ascending order; none were chosen: all are.
+pub(super) fn is_chosen(chosen: Option<&[usize]>, number: usize) -> bool {
+    chosen.is_none_or(|c| c.binary_search(&number).is_ok())
 }
 
 fn bad_request(detail: String, out: &mut Output) {
@@ -395,71 +335,4 @@ pub(super) fn decode_request(exchange: &Exchange, frame: &[u8]) -> Option<Struct
     let RequestHeader { len, .. } = header::request_header(&frame[4..]).ok()?;
     let message = tables::request(exchange.rule.key, exchange.version)?;
     value::decode(message, exchange.version, &Bytes::copy_from_slice(&frame[4 + len..])).ok()
-}
-
-fn coordinators(
-    exchange: &Exchange,
-    kind: CoordinatorKind,
-    any: NodeId,
-    cx: &Context<'_>,
-    last_chance: bool,
-) -> Target {
-    let cell = &cx.active.cluster.topology;
-    let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
-    let mut unknown = Vec::new();
-    for (number, key) in exchange.scan.keys.iter().enumerate() {
-        match cell.coordinator(kind, key).filter(|n| cx.topology.brokers.contains_key(n)) {
-            Some(node) => groups.entry(node).or_default().push(number),
-            None if last_chance => groups.entry(any).or_default().push(number),
-            None => unknown.push(key.clone()),
-        }
-    }
-    if !unknown.is_empty() {
-        return Target::Unknown(kind, unknown);
-    }
-    match groups.len() {
-        0 => Target::Whole(any),
-        1 => Target::Whole(groups.into_keys().next().unwrap_or(any)),
-        _ => Target::Coordinators(groups),
-    }
-}
-
-fn leaders(
-    exchange: &Exchange,
-    any: NodeId,
-    cx: &Context<'_>,
-    last_chance: bool,
-    admits: impl Fn(&request::PartitionRef) -> bool,
-) -> Target {
-    let scan = &exchange.scan;
-    let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
-    let mut refused = Vec::new();
-    for (number, partition) in scan.partitions.iter().enumerate() {
-        let topic = scan.topics[partition.topic].name.as_deref();
-        if partition.fenced {
-            refused.push((number, error::FENCED_LEADER_EPOCH));
-            continue;
-        }
-        let known = topic.and_then(|t| cx.topology.leader(t, partition.index));
-        if known.is_none() && topic.is_some_and(|t| !cx.topology.topics.contains_key(t)) && !last_chance {
-            return Target::UnknownTopic;
-        }
-        groups.entry(known.unwrap_or(any)).or_default().push(number);
-    }
-    // Only a batch that would be sent may open its gate.
-    for chosen in groups.values_mut() {
-        chosen.retain(|number| {
-            let admitted = admits(&scan.partitions[*number]);
-            if !admitted {
-                refused.push((*number, error::NOT_LEADER_OR_FOLLOWER));
-            }
-            admitted
-        });
-    }
-    groups.retain(|_, chosen| !chosen.is_empty());
-    match groups.len() {
-        0 if scan.partitions.is_empty() => Target::Whole(any),
-        1 if refused.is_empty() => Target::Whole(groups.into_keys().next().unwrap_or(any)),
-        _ => Target::Leaders(Split { groups, refused }),
-    }
 }

@@ -37,7 +37,7 @@ pub(super) enum State {
     /// Several answers are put together.
     Merging(Merge),
     /// The answer names topics that the topology does not know yet.
-    Held { frame: BytesMut, until: Now },
+    Held { frame: BytesMut, node: NodeId, until: Now },
     /// Its bytes go to the client as they come.
     Streaming,
     /// Complete: the frame for the client.
@@ -49,12 +49,20 @@ pub(super) enum State {
 /// Answers on their way to one.
 #[derive(Debug)]
 pub(super) struct Merge {
-    /// Brokers that have not answered.
-    pub(super) outstanding: Vec<NodeId>,
+    /// What has not been answered yet.
+    pub(super) outstanding: Vec<Part>,
     /// The answers so far, in virtual identifiers.
     pub(super) parts: Vec<Struct>,
     /// When the answer is due whatever is missing; only a Fetch has one.
     pub(super) deadline: Option<Now>,
+}
+
+/// What one broker was asked of a split request.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) node: NodeId,
+    /// Partitions or keys, as indices into the scan, in ascending order; empty where every broker is asked the same.
+    pub(super) chosen: Vec<usize>,
 }
 
 impl Exchange {

@@ -1,10 +1,15 @@
 //! What ends requests early: a broker that is gone, or a switch.
 
-use super::{ExchangeId, Output, Purpose, Session, dispatch::close, exchange::State, refuse::Cause};
+use super::{
+    Asked, ExchangeId, Output, Purpose, Session, View,
+    dispatch::{close, is_chosen},
+    exchange::State,
+    refuse::{self, Cause},
+};
 use crate::{
     Now,
     metrics::CloseReason,
-    rules::{Fail, request::Scan},
+    rules::{Fail, Route, request::Scan},
     signal::Failure,
     topology::NodeId,
 };
@@ -20,16 +25,16 @@ impl Session {
         if self.share_broker == Some(node) {
             self.share_broker = None;
         }
+        if link.unanswered {
+            let detail =
+                format!("broker {node} went away, perhaps with Produce requests that expect no answer");
+            close(CloseReason::UpstreamFailed, detail, out);
+        }
         let sent = link.pending.len().saturating_sub(unsent);
         for (number, pending) in link.pending.into_iter().enumerate() {
             match pending.purpose {
                 Purpose::Exchange { id, .. } => self.lost(id, node, number < sent, now, out),
-                // The next try asks another broker.
-                Purpose::Coordinator { .. } => {
-                    if let Some(waiting) = &mut self.waiting {
-                        waiting.asked = false;
-                    }
-                }
+                Purpose::Coordinator { .. } => self.lookup_lost(node),
                 Purpose::Spare { .. } | Purpose::Courtesy => {}
             }
         }
@@ -64,43 +69,72 @@ impl Session {
         self.flush(now, out);
     }
 
-    /// A request whose broker is gone, perhaps with the request.
+    /// The next try asks another broker for the coordinator.
+    fn lookup_lost(&mut self, node: NodeId) {
+        let Some(waiting) = &mut self.waiting else { return };
+        waiting.asked = Asked::Nothing;
+        let id = waiting.id;
+        if let Some(exchange) = self.exchange(id) {
+            exchange.tried.push(node);
+        }
+    }
+
+    /// A request, or a part of one, whose broker is gone, perhaps with it.
     fn lost(&mut self, id: ExchangeId, node: NodeId, sent: bool, now: Now, out: &mut Output) {
         let Some(exchange) = self.exchange(id) else { return };
-        match &mut exchange.state {
-            State::Merging(merge) => merge.outstanding.retain(|n| *n != node),
-            State::Streaming => {
-                return close(
-                    CloseReason::UpstreamFailed,
-                    format!("broker {node} went away within a response"),
-                    out,
-                );
+        let part = match &mut exchange.state {
+            State::Merging(merge) => {
+                let Some(at) = merge.outstanding.iter().position(|p| p.node == node) else { return };
+                Some(merge.outstanding.remove(at).chosen)
             }
-            _ => {}
+            State::Whole => None,
+            State::Streaming => {
+                let detail = format!("broker {node} went away within a response");
+                return close(CloseReason::UpstreamFailed, detail, out);
+            }
+            _ => return,
+        };
+        let rule = exchange.rule;
+        // Whether the broker wrote it is not known, and no error code that all clients retry says so; a closed connection does.
+        if sent && rule.key == 0 && !idempotent(&exchange.scan, part.as_deref()) {
+            let detail = format!("broker {node} went away with a Produce request");
+            return close(CloseReason::UpstreamFailed, detail, out);
         }
-        if sent && exchange.rule.key == 0 && !idempotent(&exchange.scan) {
-            // Whether the broker wrote it is not known, and no error code that all clients retry says so; a closed connection does.
-            return close(
-                CloseReason::UpstreamFailed,
-                format!("broker {node} went away with a Produce request"),
-                out,
-            );
-        }
-        if sent && matches!(exchange.rule.fail, Fail::Close) {
-            return close(
-                CloseReason::UpstreamFailed,
-                format!("broker {node} went away with a request"),
-                out,
-            );
+        if sent && matches!(rule.fail, Fail::Close) {
+            let detail = format!("broker {node} went away with a request");
+            return close(CloseReason::UpstreamFailed, detail, out);
         }
         self.forget_coordinators(id);
-        self.retry_or_refuse(id, Cause::Broker, now, out);
+        match part {
+            Some(chosen) => self.part_lost(id, &chosen, now, out),
+            None => self.retry_or_refuse(id, Cause::Broker, now, out),
+        }
+    }
+
+    /// The other parts of the request go on; this one's share of the answer is an error.
+    fn part_lost(&mut self, id: ExchangeId, chosen: &[usize], now: Now, out: &mut Output) {
+        let view = View::of(self);
+        let Some(exchange) = self.exchange(id) else { return };
+        let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
+        let State::Merging(merge) = &mut exchange.state else { return };
+        if matches!(rule.route, Route::All(_)) {
+            return match merge.outstanding.is_empty() && merge.parts.is_empty() {
+                true => self.retry_or_refuse(id, Cause::Broker, now, out),
+                false => self.complete_merge(id, now, out),
+            };
+        }
+        let cx = view.as_ref().map(View::context);
+        match refuse::part(rule, version, &scan, chosen, cx.as_ref()) {
+            Some(refused) => merge.parts.push(refused),
+            None => return self.refuse(id, Cause::Broker, now, out),
+        }
+        self.close_gates(&scan, Some(chosen), now);
+        self.complete_merge(id, now, out);
     }
 
     fn forget_coordinators(&mut self, id: ExchangeId) {
-        use crate::rules::Route::{Coordinator, Coordinators};
         let Some(exchange) = self.exchange(id) else { return };
-        let (Coordinator(kind) | Coordinators(kind, _)) = exchange.rule.route else { return };
+        let (Route::Coordinator(kind) | Route::Coordinators(kind, _)) = exchange.rule.route else { return };
         let keys = exchange.scan.keys.clone();
         if let Some(active) = self.active() {
             keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
@@ -114,19 +148,22 @@ impl Session {
             exchange.tried.clear();
         }
         let again = exchange.original.clone().filter(|_| matches!(exchange.rule.fail, Fail::Replay));
-        // One request at a time can wait to be routed; a second one is refused rather than reordered.
-        let Some(original) = again.filter(|_| self.active().is_some() && self.waiting.is_none()) else {
+        let Some(original) = again.filter(|_| self.active().is_some()) else {
             return self.refuse(id, cause, now, out);
         };
         let Ok(len) = header::request_header(&original[4..]).map(|h| h.len) else { return };
         if let Some(exchange) = self.exchange(id) {
             exchange.state = State::Routing;
         }
+        // One request at a time can wait to be routed; those that are tried again go to any broker and never wait.
+        let waiting = self.waiting.take();
         self.dispatch(id, BytesMut::from(&original[..]), 4 + len, now, out);
+        debug_assert!(self.waiting.is_none(), "a request that is tried again waits for nothing");
+        self.waiting = waiting;
     }
 }
 
-/// Whether a repetition of every batch would be recognised by the broker that wrote it.
-fn idempotent(scan: &Scan) -> bool {
-    scan.partitions.iter().all(|p| p.producer.is_some())
+/// Whether a repetition of every batch (of the chosen partitions) would be recognised by the broker that wrote it.
+fn idempotent(scan: &Scan, chosen: Option<&[usize]>) -> bool {
+    scan.partitions.iter().enumerate().all(|(i, p)| p.producer.is_some() || !is_chosen(chosen, i))
 }

@@ -47,26 +47,26 @@ pub(super) fn by_partition(
     parts: Vec<Struct>,
     missing: impl Fn(i32) -> Struct,
 ) -> Struct {
-    let mut found: HashMap<(TopicKey, i32), Struct> = HashMap::new();
+    let mut found: HashMap<TopicKey, HashMap<i32, Struct>> = HashMap::new();
     let mut merged = head(parts, |part| {
         let Some(Value::Array(topics)) = part.remove(shape.response_topics) else { return };
         for topic in topics {
             let Value::Struct(mut topic) = topic else { continue };
-            let key = key_of(&topic, shape.response_name);
             let Some(Value::Array(partitions)) = topic.remove(shape.response_partitions) else { continue };
+            let answered = found.entry(key_of(&topic, shape.response_name)).or_default();
             for partition in partitions {
                 if let Value::Struct(partition) = partition {
-                    found.insert((key.clone(), partition.i32(shape.response_index)), partition);
+                    answered.insert(partition.i32(shape.response_index), partition);
                 }
             }
         }
     });
     let mut topics: Vec<Struct> = Vec::with_capacity(scan.topics.len());
-    for (number, topic) in scan.topics.iter().enumerate() {
-        let key = key_of_request(topic);
-        let wanted = scan.partitions.iter().filter(|p| p.topic == number);
-        let partitions: Vec<Struct> = wanted
-            .map(|p| found.remove(&(key.clone(), p.index)).unwrap_or_else(|| missing(p.index)))
+    for (topic, numbers) in scan.by_topic() {
+        let mut answered = found.get_mut(&key_of_request(topic));
+        let partitions: Vec<Struct> = numbers
+            .map(|i| scan.partitions[i].index)
+            .map(|i| answered.as_mut().and_then(|a| a.remove(&i)).unwrap_or_else(|| missing(i)))
             .collect();
         topics.push(topic_entry(shape, topic).with(shape.response_partitions, partitions));
     }

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod members;
 mod merge;
 mod refuse;
+mod route;
 mod send;
 pub mod stream;
 
@@ -101,6 +102,8 @@ struct Link {
     next_correlation: i32,
     /// The answer of a poll whose Fetch was answered without it, for the next Fetch that asks the same.
     spare: Option<(Bytes, Struct)>,
+    /// Requests without an answer were sent: nothing but the end of the client's connection would tell that they were lost.
+    unanswered: bool,
 }
 
 /// One request on a link.
@@ -119,7 +122,9 @@ enum Purpose {
     /// Pointsman's own request whose answer says nothing that anybody needs.
     Courtesy,
     /// Pointsman's own question for a coordinator.
-    Coordinator { kind: CoordinatorKind, key: Box<str>, version: i16 },
+    ///
+    /// `key`: what was asked for where answers do not repeat it.
+    Coordinator { kind: CoordinatorKind, key: Option<Box<str>>, version: i16 },
 }
 
 /// The newest request, translated but not routed. While there is one, no further request is read.
@@ -129,8 +134,15 @@ struct Waiting {
     frame: BytesMut,
     /// The answer may be wrong after this, but it is given.
     until: Now,
-    /// Coordinators were asked for.
-    asked: bool,
+    asked: Asked,
+}
+
+/// What was asked for, so that a request that waits can be routed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Nothing,
+    Topology,
+    Coordinators,
 }
 
 /// Node ids below this stand for bootstrap servers, before any broker is known.
@@ -208,6 +220,10 @@ impl Session {
 
     /// When [`tick`](Self::tick) wants to be called.
     pub fn deadline(&self) -> Option<Now> {
+        if self.is_switching() {
+            // Nothing is answered before the switch is over, and that is an event of its own.
+            return None;
+        }
         let waiting = self.waiting.as_ref().map(|w| w.until);
         let exchanges = self.exchanges.iter().filter_map(|e| match &e.state {
             State::Merging(merge) => merge.deadline,
@@ -232,6 +248,9 @@ impl Session {
 
     /// Takes the newest topology, routes what waited for one, and answers what is due.
     pub fn tick(&mut self, now: Now, out: &mut Output) {
+        if self.is_switching() {
+            return;
+        }
         self.refresh();
         self.route_waiting(now, out);
         self.complete_held(now, out);
@@ -241,10 +260,16 @@ impl Session {
 
     /// Takes a new snapshot's view. When the active cluster changed, everything under way to the old one ends.
     pub fn adopt(&mut self, virtual_cluster: Arc<VirtualCluster>, now: Now, out: &mut Output) {
-        let key = |v: &VirtualCluster| v.active.as_ref().map(|a| (a.cluster.name.clone(), a.since));
+        // The end of a fence is a change too, also when no cluster follows: what waited is refused then.
+        let key = |v: &VirtualCluster| {
+            let active = v.active.as_ref().map(|a| (a.cluster.name.clone(), a.since));
+            let fenced = active.is_none() && v.switching;
+            (active, fenced)
+        };
         let switched = key(&self.virtual_cluster) != key(&virtual_cluster);
+        // Not by its revision: another cluster's topology may have the same.
+        self.topology = newest(&virtual_cluster);
         self.virtual_cluster = virtual_cluster;
-        self.refresh();
         if switched {
             self.switch(now, out);
         }
@@ -255,7 +280,7 @@ impl Session {
     }
 
     fn refresh(&mut self) {
-        if self.topology_moved() || self.active().is_none() {
+        if self.topology_moved() {
             self.topology = newest(&self.virtual_cluster);
         }
     }
@@ -306,6 +331,14 @@ impl View {
         let active = session.active()?.clone();
         let (virtual_cluster, topology) = (session.virtual_cluster.clone(), session.topology.clone());
         Some(Self { virtual_cluster, active, topology })
+    }
+
+    /// A stand-in while no cluster is active: nothing is known.
+    fn of_none(session: &Session) -> Option<Self> {
+        let virtual_cluster = session.virtual_cluster.clone();
+        let cluster = virtual_cluster.chain.first()?.clone();
+        let active = Active { cluster, since: 0, epoch_base: 0 };
+        Some(Self { virtual_cluster, active, topology: Arc::default() })
     }
 
     fn context(&self) -> Context<'_> {

@@ -1,12 +1,9 @@
 //! Answers that Pointsman gives when no broker does: the error that makes each client try again at once.
 
-use crate::rules::{
-    Context, Fail, Keys, Partitions, Rule, error,
-    request::{PartitionRef, Scan},
-};
+use crate::rules::{Context, Fail, Keys, Partitions, Rule, error, request::Scan};
 use pointsman_wire::{schema::Field, tables, value::Struct};
 
-use super::merge;
+use super::{dispatch::is_chosen, merge};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +23,15 @@ pub(super) fn response(
     cx: Option<&Context<'_>>,
 ) -> Option<Struct> {
     match rule.fail {
-        Fail::Partitions(shape, code) => Some(partitions(shape, scan, |_, _| true, code, cx)),
-        Fail::Keys(keys, code) => by_keys(version, keys, scan, code),
+        Fail::Partitions(..) if scan.fetch.session_id != 0 => {
+            Some(Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND))
+        }
+        // AddPartitionsToTxn of several transactions.
+        Fail::Partitions(_, code) if !scan.keys.is_empty() && scan.partitions.is_empty() => {
+            Some(Struct::new().with("ErrorCode", code))
+        }
+        Fail::Partitions(shape, code) => Some(partitions(shape, scan, None, code, cx)),
+        Fail::Keys(keys, code) => by_keys(version, keys, scan, None, code),
         Fail::TopLevel(broker, switch) => {
             let code = if cause == Cause::Switch { switch } else { broker };
             tables::response(rule.key, version)?
@@ -40,29 +44,45 @@ pub(super) fn response(
     }
 }
 
-/// `code` at the chosen partitions; where the leader is known, the answer names it, so that clients need not ask.
+/// The same for the chosen partitions or keys of a split request.
+pub(super) fn part(
+    rule: &Rule,
+    version: i16,
+    scan: &Scan,
+    chosen: &[usize],
+    cx: Option<&Context<'_>>,
+) -> Option<Struct> {
+    match rule.fail {
+        Fail::Partitions(shape, code) => Some(partitions(shape, scan, Some(chosen), code, cx)),
+        Fail::Keys(keys, code) => by_keys(version, keys, scan, Some(chosen), code),
+        _ => None,
+    }
+}
+
+/// `code` at the chosen partitions, or at all; where the leader is known, the answer names it, so that clients need not ask.
 pub(super) fn partitions(
     shape: &Partitions,
     scan: &Scan,
-    chosen: impl Fn(usize, &PartitionRef) -> bool,
+    chosen: Option<&[usize]>,
     code: i16,
     cx: Option<&Context<'_>>,
 ) -> Struct {
     let mut topics = Vec::with_capacity(scan.topics.len());
     let mut named: Vec<i32> = Vec::new();
-    for (number, topic) in scan.topics.iter().enumerate() {
-        let mine = scan.partitions.iter().enumerate().filter(|(i, p)| p.topic == number && chosen(*i, p));
+    // Clients take a new leader from these two (KIP-951).
+    let moved = matches!(code, error::NOT_LEADER_OR_FOLLOWER | error::FENCED_LEADER_EPOCH);
+    let cx = cx.filter(|_| moved);
+    for (topic, numbers) in scan.by_topic() {
+        let mine = numbers.filter(|i| is_chosen(chosen, *i));
         let entries: Vec<Struct> = mine
-            .map(|(_, p)| {
-                let entry = partition(shape, p.index, code);
-                let leader = cx.filter(|_| code == error::NOT_LEADER_OR_FOLLOWER).zip(topic.name.as_deref());
-                match leader.and_then(|(cx, name)| current_leader(cx, name, p.index)) {
-                    Some((slot, leader)) => {
-                        named.push(slot);
-                        entry.with("CurrentLeader", leader)
-                    }
-                    None => entry,
-                }
+            .map(|i| {
+                let index = scan.partitions[i].index;
+                let leader =
+                    cx.zip(topic.name.as_deref()).and_then(|(cx, name)| current_leader(cx, name, index));
+                let entry = partition(shape, index, code);
+                let Some((slot, leader)) = leader else { return entry };
+                named.push(slot);
+                entry.with("CurrentLeader", leader)
             })
             .collect();
         if !entries.is_empty() {
@@ -116,12 +136,13 @@ fn endpoints(cx: &Context<'_>, mut slots: Vec<i32>) -> Vec<Struct> {
     slots.iter().filter_map(endpoint).collect()
 }
 
-fn by_keys(version: i16, keys: &Keys, scan: &Scan, code: i16) -> Option<Struct> {
+fn by_keys(version: i16, keys: &Keys, scan: &Scan, chosen: Option<&[usize]>, code: i16) -> Option<Struct> {
     if version < keys.error_since {
         return None;
     }
     let result = |key: &str| Struct::new().with(keys.result_key, key).with("ErrorCode", code);
-    let results: Vec<Struct> = scan.keys.iter().map(|k| result(k)).collect();
+    let failed = scan.keys.iter().enumerate().filter(|(i, _)| is_chosen(chosen, *i));
+    let results: Vec<Struct> = failed.map(|(_, key)| result(key)).collect();
     Some(Struct::new().with(keys.results, results).with("ErrorCode", code))
 }
 

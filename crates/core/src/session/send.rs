@@ -2,21 +2,24 @@
 
 use super::{
     ExchangeId, Link, Outgoing, Output, Pending, Purpose, Session,
-    dispatch::decode_request,
-    exchange::{Merge, State},
+    dispatch::{decode_request, is_chosen},
+    exchange::{Merge, Part, State},
     refuse,
 };
 use crate::{
-    Now,
-    rules::{
-        Context, Keys, Partitions, Route,
-        request::{self, Scan},
-    },
+    Now, limits,
+    rules::{Context, Keys, Partitions, Route, request::Scan},
     topology::NodeId,
 };
 use bytes::{Bytes, BytesMut};
-use pointsman_wire::value::{self, Struct, Value};
-use std::{collections::BTreeMap, time::Duration};
+use pointsman_wire::{
+    header, tables,
+    value::{self, Struct, Value},
+};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 /// A split Fetch is answered this long after its own `max.wait` even if a broker is silent.
 const FETCH_GRACE: Duration = Duration::from_millis(100);
@@ -25,8 +28,8 @@ const FETCH_GRACE: Duration = Duration::from_millis(100);
 pub(super) struct Split {
     /// Partitions (indices into the scan) by broker.
     pub(super) groups: BTreeMap<NodeId, Vec<usize>>,
-    /// Partitions that go nowhere, with their error.
-    pub(super) refused: Vec<(usize, i16)>,
+    /// Partitions that go nowhere, by their error.
+    pub(super) refused: BTreeMap<i16, Vec<usize>>,
 }
 
 impl Session {
@@ -67,6 +70,7 @@ impl Session {
             self.share_broker = Some(node);
         }
         let link = self.links.entry(node).or_default();
+        link.unanswered |= silent;
         let correlation = link.next();
         frame[8..12].copy_from_slice(&correlation.to_be_bytes());
         if !silent {
@@ -89,18 +93,24 @@ impl Session {
         let (rule, scan) = (exchange.rule, exchange.scan.clone());
         let Route::Leaders(shape) = rule.route else { return };
         let Some(whole) = decode_request(exchange, frame) else { return };
-        let mut parts: Vec<Struct> = Vec::new();
-        for code in refused.iter().map(|(_, code)| *code).collect::<std::collections::BTreeSet<_>>() {
-            let mine = |number: usize, _: &request::PartitionRef| refused.contains(&(number, code));
-            parts.push(refuse::partitions(shape, &scan, mine, code, Some(cx)));
-        }
-        let bodies: Vec<(NodeId, Struct)> = groups
+        let refused: Vec<Struct> = refused
+            .iter()
+            .map(|(code, chosen)| refuse::partitions(shape, &scan, Some(chosen), *code, Some(cx)))
+            .collect();
+        let brokers = groups.len();
+        let bodies: Vec<(Part, Struct)> = groups
             .into_iter()
-            .map(|(node, chosen)| (node, only_partitions(&whole, shape, &scan, &chosen, rule.key)))
+            .map(|(node, chosen)| {
+                let mut body = only_partitions(&whole, shape, &scan, &chosen);
+                if rule.key == 1 {
+                    as_poll(&mut body, brokers);
+                }
+                (Part { node, chosen }, body)
+            })
             .collect();
         let wait = u64::try_from(scan.fetch.max_wait_ms.max(0)).unwrap_or(0);
         let deadline = (rule.key == 1).then(|| now + Duration::from_millis(wait) + FETCH_GRACE);
-        self.send_parts(id, bodies, parts, deadline, now, out);
+        self.send_parts(id, frame, bodies, refused, deadline, now, out);
     }
 
     pub(super) fn split_keys(
@@ -116,56 +126,85 @@ impl Session {
         let Route::Coordinators(_, keys) = exchange.rule.route else { return };
         let Some(whole) = decode_request(exchange, frame) else { return };
         let scan = &exchange.scan;
-        let bodies =
-            groups.into_iter().map(|(node, chosen)| (node, only_keys(&whole, keys, scan, &chosen))).collect();
-        self.send_parts(id, bodies, Vec::new(), None, now, out);
+        let body = |(node, chosen): (NodeId, Vec<usize>)| {
+            let body = only_keys(&whole, keys, scan, &chosen);
+            (Part { node, chosen }, body)
+        };
+        let bodies = groups.into_iter().map(body).collect();
+        self.send_parts(id, frame, bodies, Vec::new(), None, now, out);
     }
 
     pub(super) fn send_all(&mut self, id: ExchangeId, frame: &[u8], nodes: Vec<NodeId>, out: &mut Output) {
         let Some(exchange) = self.exchange(id) else { return };
         let Some(whole) = decode_request(exchange, frame) else { return };
-        let bodies = nodes.into_iter().map(|node| (node, whole.clone())).collect();
-        self.send_parts(id, bodies, Vec::new(), None, Now::ZERO, out);
+        let part = |node| Part { node, chosen: Vec::new() };
+        let bodies = nodes.into_iter().map(|node| (part(node), whole.clone())).collect();
+        self.send_parts(id, frame, bodies, Vec::new(), None, Now::ZERO, out);
     }
 
+    /// `parts` are the answers that are known already. Parts get the header of the client's `frame`: quotas go by the client id.
+    #[allow(clippy::too_many_arguments, reason = "the one place where all kinds of splits come together")]
     fn send_parts(
         &mut self,
         id: ExchangeId,
-        bodies: Vec<(NodeId, Struct)>,
+        frame: &[u8],
+        bodies: Vec<(Part, Struct)>,
         parts: Vec<Struct>,
         deadline: Option<Now>,
         now: Now,
         out: &mut Output,
     ) {
-        let Some(exchange) = self.exchange(id) else { return };
-        let (key, version, silent) = (exchange.rule.key, exchange.version, exchange.scan.no_response);
         let mut merge = Merge { outstanding: Vec::new(), parts, deadline };
-        for (node, body) in bodies {
-            let link = self.links.entry(node).or_default();
-            let correlation = link.next();
-            let Ok(sent) = value::encode_request(key, version, correlation, Some("pointsman"), &body) else {
-                continue;
-            };
-            let frame = Bytes::from(sent);
-            let poll = (key == 1).then(|| frame.slice(12..));
-            match poll.as_ref().and_then(|p| link.take_poll(p, id)) {
-                Some(Poll::Answered(part)) => merge.parts.push(part),
-                Some(Poll::UnderWay) => merge.outstanding.push(node),
-                None => {
-                    if !silent {
-                        link.pending
-                            .push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll } });
-                        merge.outstanding.push(node);
-                    }
-                    out.sends.push(Outgoing { node, frame, answered: !silent });
-                }
-            }
+        for (part, body) in bodies {
+            self.send_part(id, frame, part, &body, &mut merge, out);
         }
         if let Some(exchange) = self.exchange(id) {
+            exchange.tried.extend(merge.outstanding.iter().map(|p| p.node));
+            let silent = exchange.scan.no_response;
             exchange.state = if silent { State::Silent } else { State::Merging(merge) };
         }
         self.complete_merge(id, now, out);
     }
+
+    fn send_part(
+        &mut self,
+        id: ExchangeId,
+        whole: &[u8],
+        part: Part,
+        body: &Struct,
+        merge: &mut Merge,
+        out: &mut Output,
+    ) {
+        let Some(exchange) = self.exchange(id) else { return };
+        let (key, version, answered) = (exchange.rule.key, exchange.version, !exchange.scan.no_response);
+        let node = part.node;
+        let link = self.links.entry(node).or_default();
+        link.unanswered |= !answered;
+        let correlation = link.next();
+        let Some(frame) = part_frame(whole, key, version, correlation, body) else { return };
+        let poll = (key == 1).then(|| frame.slice(12..));
+        match poll.as_ref().and_then(|p| link.take_poll(p, id)) {
+            Some(Poll::Answered(answer)) => return merge.parts.push(answer),
+            Some(Poll::UnderWay) => return merge.outstanding.push(part),
+            None => {}
+        }
+        if answered {
+            link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll } });
+            merge.outstanding.push(part);
+        }
+        out.sends.push(Outgoing { node, frame, answered });
+    }
+}
+
+/// A frame with the header of `whole` and another body.
+fn part_frame(whole: &[u8], key: i16, version: i16, correlation: i32, body: &Struct) -> Option<Bytes> {
+    let header = header::request_header(&whole[4..]).ok()?.len;
+    let mut frame = whole[..4 + header].to_vec();
+    value::encode(tables::request(key, version)?, version, body, &mut frame).ok()?;
+    let size = u32::try_from(frame.len() - 4).ok()?;
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    frame[8..12].copy_from_slice(&correlation.to_be_bytes());
+    Some(frame.into())
 }
 
 /// A poll that a split Fetch can take over.
@@ -194,44 +233,52 @@ impl Link {
     }
 }
 
-/// The request with the chosen partitions only. A Fetch becomes one without a session.
-fn only_partitions(whole: &Struct, shape: &Partitions, scan: &Scan, chosen: &[usize], key: i16) -> Struct {
-    let mut part = whole.clone();
+/// The request with the chosen partitions only.
+fn only_partitions(whole: &Struct, shape: &Partitions, scan: &Scan, chosen: &[usize]) -> Struct {
     let mut number = 0;
     let mut topics: Vec<Value> = Vec::new();
-    for topic in whole.array(shape.topics) {
-        let Value::Struct(topic) = topic else { continue };
+    for topic in whole.structs(shape.topics) {
         let mut kept: Vec<Value> = Vec::new();
         for partition in topic.array(shape.partitions) {
-            if chosen.contains(&number) {
+            if is_chosen(Some(chosen), number) {
                 kept.push(partition.clone());
             }
             number += 1;
         }
         if !kept.is_empty() {
-            topics.push(Value::Struct(topic.clone().with(shape.partitions, kept)));
+            topics.push(Value::Struct(without(topic, shape.partitions).with(shape.partitions, kept)));
         }
     }
     debug_assert_eq!(number, scan.partitions.len(), "the scan saw every partition");
-    part.set(shape.topics, topics);
-    if key == 1 {
-        part.set("SessionId", 0);
-        part.set("SessionEpoch", -1);
-        part.set("ForgottenTopicsData", Vec::<Value>::new());
-        part.set("MinBytes", part.i32("MinBytes").min(1));
-    }
-    part
+    without(whole, shape.topics).with(shape.topics, topics)
+}
+
+/// A part of a Fetch: without a session, answered by its broker as soon as there is anything, and with its share of the bytes,
+/// because parts are collected.
+fn as_poll(part: &mut Struct, brokers: usize) {
+    let brokers = i32::try_from(brokers).unwrap_or(i32::MAX).max(1);
+    part.set("SessionId", 0);
+    part.set("SessionEpoch", -1);
+    part.set("ForgottenTopicsData", Vec::<Value>::new());
+    part.set("MinBytes", part.i32("MinBytes").min(1));
+    part.set("MaxBytes", part.i32("MaxBytes").min(limits::SPLIT_FETCH) / brokers);
+}
+
+/// A copy without one field, which may be large.
+fn without(whole: &Struct, field: &str) -> Struct {
+    let mut copy = Struct::new();
+    whole.fields().filter(|(name, _)| *name != field).for_each(|(name, value)| copy.set(name, value.clone()));
+    whole.unknown_tags().iter().for_each(|(tag, value)| copy.set_unknown_tag(*tag, value.clone()));
+    copy
 }
 
 fn only_keys(whole: &Struct, keys: &Keys, scan: &Scan, chosen: &[usize]) -> Struct {
-    let wanted = |value: &Value| {
-        let key = match value {
-            Value::String(key) => key.as_str(),
-            Value::Struct(item) => item.str(keys.key),
-            _ => return false,
-        };
-        chosen.iter().any(|i| *scan.keys[*i] == *key)
+    let wanted: HashSet<&str> = chosen.iter().map(|i| &*scan.keys[*i]).collect();
+    let is_wanted = |value: &&Value| match value {
+        Value::String(key) => wanted.contains(key.as_str()),
+        Value::Struct(item) => wanted.contains(item.str(keys.key)),
+        _ => false,
     };
-    let kept: Vec<Value> = whole.array(keys.keys).iter().filter(|v| wanted(v)).cloned().collect();
-    whole.clone().with(keys.keys, kept)
+    let kept: Vec<Value> = whole.array(keys.keys).iter().filter(is_wanted).cloned().collect();
+    without(whole, keys.keys).with(keys.keys, kept)
 }

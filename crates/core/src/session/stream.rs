@@ -41,7 +41,7 @@ impl Session {
             Purpose::Exchange { id, poll: None } => Some(*id),
             _ => None,
         });
-        let index = exchange.and_then(|id| usize::try_from(id - self.first).ok());
+        let index = exchange.and_then(|id| usize::try_from(id.checked_sub(self.first)?).ok());
         let fetch = index.and_then(|i| self.exchanges.get(i)).filter(|e| matches!(e.rule.key, 1 | 78));
         if fetch.is_none() {
             let part_of_fetch = pending.is_some_and(|p| {
@@ -179,7 +179,7 @@ impl Stream {
             Entity::LeaderEpoch => bytes.copy_from_slice(&cx.virtual_epoch(read_i32(bytes)).to_be_bytes()),
             Entity::TopicId => {
                 let Ok(real) = Uuid::from_slice(bytes) else { return };
-                if real.is_nil() || self.foreign.contains(&real) {
+                if real.is_nil() || self.foreign.binary_search(&real).is_ok() {
                     return;
                 }
                 let name = cx.topology.topic_names.get(&real);

@@ -1,0 +1,211 @@
+//! Where a request goes: decided anew each time it is tried, from what is known at that moment.
+
+use super::{
+    BOOTSTRAP, ExchangeId, Purpose, Session, dispatch::decode_request, exchange::Exchange, send::Split,
+};
+use crate::{
+    Now,
+    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef},
+    topology::{CoordinatorKind, NodeId},
+};
+use pointsman_wire::value::Struct;
+use std::collections::BTreeMap;
+
+/// Where a request goes.
+pub(super) enum Target {
+    Whole(NodeId),
+    Leaders(Split),
+    /// Keys (indices into the scan) by broker.
+    Coordinators(BTreeMap<NodeId, Vec<usize>>),
+    All(Vec<NodeId>),
+    /// Something has to be learned first: coordinators of these keys, or (none) the topology.
+    Unknown(CoordinatorKind, Vec<Box<str>>),
+    /// The topology lacks a topic.
+    UnknownTopic,
+    /// No broker is known at all.
+    Nowhere,
+    /// Answered here.
+    Answer(Struct),
+}
+
+impl Session {
+    pub(super) fn target(
+        &mut self,
+        id: ExchangeId,
+        frame: &[u8],
+        cx: &Context<'_>,
+        last_chance: bool,
+        now: Now,
+    ) -> Target {
+        let gate = self.gate.clone();
+        let Some(index) = id.checked_sub(self.first).and_then(|i| usize::try_from(i).ok()) else {
+            return Target::Nowhere;
+        };
+        let Some(exchange) = self.exchanges.get(index) else { return Target::Nowhere };
+        let Some(any) = self.any(id, &exchange.tried, cx) else { return Target::Nowhere };
+        match exchange.rule.route {
+            Route::Local | Route::Any => Target::Whole(any),
+            Route::Slot => Target::Whole(self.slot_broker(cx).unwrap_or(any)),
+            Route::Controller => Target::Whole(self.controller(exchange, cx).unwrap_or(any)),
+            Route::ConfigResources => {
+                let named = decode_request(exchange, frame).as_ref().and_then(k32_describe_configs::node);
+                match named.filter(|n| cx.topology.brokers.contains_key(n)) {
+                    // Nobody else can answer for it.
+                    Some(node) if exchange.tried.contains(&node) => Target::Nowhere,
+                    named => Target::Whole(named.unwrap_or(any)),
+                }
+            }
+            Route::All(_) => self.behind_slot(exchange, any, cx),
+            Route::Coordinator(kind) | Route::Coordinators(kind, _) => {
+                coordinators(exchange, kind, any, cx, last_chance)
+            }
+            Route::ShareSession(_) => Target::Whole(self.share_session(exchange, cx).unwrap_or(any)),
+            Route::Leaders(_) if exchange.rule.key == 1 && exchange.scan.fetch.session_id != 0 => {
+                self.in_fetch_session(exchange, cx)
+            }
+            Route::Leaders(_) => leaders(exchange, any, cx, last_chance, |p| {
+                let (Some(producer), Some(topic)) = (p.producer, exchange.scan.topics[p.topic].name.as_ref())
+                else {
+                    return true;
+                };
+                gate.admits(producer, topic, p.index, now)
+            }),
+        }
+    }
+
+    /// Every live broker that the addressed slot stands for, or without slots every live broker.
+    fn behind_slot(&self, exchange: &Exchange, any: NodeId, cx: &Context<'_>) -> Target {
+        if cx.topology.brokers.is_empty() {
+            return Target::Whole(any);
+        }
+        let all = || cx.topology.brokers.keys().copied().collect();
+        let slots = cx.virtual_cluster.slots.len();
+        let mut nodes: Vec<NodeId> = self.slot.map_or_else(all, |slot| cx.topology.brokers_of(slot, slots));
+        let live = |n: &NodeId| cx.topology.brokers.get(n).is_some_and(|b| b.listed);
+        nodes.retain(|n| live(n) && !exchange.tried.contains(n));
+        match nodes[..] {
+            [] if !exchange.tried.is_empty() => Target::Nowhere,
+            [node] => Target::Whole(node),
+            _ => Target::All(nodes),
+        }
+    }
+
+    /// A request of a fetch session goes to its broker; one that the broker cannot serve ends the session, and the client starts anew.
+    fn in_fetch_session(&self, exchange: &Exchange, cx: &Context<'_>) -> Target {
+        let gone = || Target::Answer(Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND));
+        let Some(node) = self.fetch_sessions.get(&exchange.scan.fetch.session_id).copied() else {
+            return gone();
+        };
+        let scan = &exchange.scan;
+        let elsewhere = scan.partitions.iter().any(|p| {
+            let name = scan.topics[p.topic].name.as_deref();
+            p.fenced || name.and_then(|n| cx.topology.leader(n, p.index)) != Some(node)
+        });
+        if elsewhere { gone() } else { Target::Whole(node) }
+    }
+
+    fn share_session(&self, exchange: &Exchange, cx: &Context<'_>) -> Option<NodeId> {
+        let scan = &exchange.scan;
+        let leader =
+            |p: &PartitionRef| cx.topology.leader(scan.topics.get(p.topic)?.name.as_deref()?, p.index);
+        self.share_broker.or_else(|| scan.partitions.iter().find_map(leader)).or_else(|| self.slot_broker(cx))
+    }
+
+    /// A broker for a request that any can serve: one that is connected, else the slot's own, else any listed, else a bootstrap server.
+    pub(super) fn any(&self, id: ExchangeId, tried: &[NodeId], cx: &Context<'_>) -> Option<NodeId> {
+        let fresh = |node: &NodeId| !tried.contains(node) && !self.is_overtaken(id, *node);
+        let listed = |node: &NodeId| cx.topology.brokers.get(node).is_some_and(|b| b.listed);
+        let connected = self.links.keys().copied().find(|n| fresh(n) && listed(n));
+        let own = || self.slot_broker(cx).filter(|n| fresh(n) && listed(n));
+        let brokers = || cx.topology.brokers.keys().copied().find(|n| fresh(n) && listed(n));
+        let bootstrap = || {
+            let count = NodeId::try_from(cx.active.cluster.bootstrap.len()).unwrap_or(0);
+            (0..count).map(|i| BOOTSTRAP - i).find(fresh)
+        };
+        connected.or_else(own).or_else(brokers).or_else(bootstrap)
+    }
+
+    /// Whether a later request is under way to `node`. A request that is tried again must not queue behind it: a large answer to
+    /// the later one would wait for this one, and this one behind it, for ever.
+    fn is_overtaken(&self, id: ExchangeId, node: NodeId) -> bool {
+        let later = |purpose: &Purpose| matches!(purpose, Purpose::Exchange { id: other, .. } if *other > id);
+        self.links.get(&node).is_some_and(|l| l.pending.iter().any(|p| later(&p.purpose)))
+    }
+
+    fn slot_broker(&self, cx: &Context<'_>) -> Option<NodeId> {
+        cx.topology.brokers_of(self.slot?, cx.virtual_cluster.slots.len()).first().copied()
+    }
+
+    fn controller(&self, exchange: &Exchange, cx: &Context<'_>) -> Option<NodeId> {
+        let controller = cx.topology.controller.filter(|n| !exchange.tried.contains(n))?;
+        cx.topology.brokers.get(&controller).filter(|b| b.listed).map(|_| controller)
+    }
+}
+
+fn coordinators(
+    exchange: &Exchange,
+    kind: CoordinatorKind,
+    any: NodeId,
+    cx: &Context<'_>,
+    last_chance: bool,
+) -> Target {
+    let cell = &cx.active.cluster.topology;
+    let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for (number, key) in exchange.scan.keys.iter().enumerate() {
+        match cell.coordinator(kind, key).filter(|n| cx.topology.brokers.contains_key(n)) {
+            Some(node) => groups.entry(node).or_default().push(number),
+            None if last_chance => groups.entry(any).or_default().push(number),
+            None => unknown.push(key.clone()),
+        }
+    }
+    if !unknown.is_empty() {
+        return Target::Unknown(kind, unknown);
+    }
+    match groups.len() {
+        0 => Target::Whole(any),
+        1 => Target::Whole(groups.into_keys().next().unwrap_or(any)),
+        _ => Target::Coordinators(groups),
+    }
+}
+
+fn leaders(
+    exchange: &Exchange,
+    any: NodeId,
+    cx: &Context<'_>,
+    last_chance: bool,
+    admits: impl Fn(&PartitionRef) -> bool,
+) -> Target {
+    let scan = &exchange.scan;
+    let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
+    let mut refused: BTreeMap<i16, Vec<usize>> = BTreeMap::new();
+    for (number, partition) in scan.partitions.iter().enumerate() {
+        let topic = scan.topics[partition.topic].name.as_deref();
+        if partition.fenced {
+            refused.entry(error::FENCED_LEADER_EPOCH).or_default().push(number);
+            continue;
+        }
+        let known = topic.and_then(|t| cx.topology.leader(t, partition.index));
+        if known.is_none() && topic.is_some_and(|t| !cx.topology.topics.contains_key(t)) && !last_chance {
+            return Target::UnknownTopic;
+        }
+        groups.entry(known.unwrap_or(any)).or_default().push(number);
+    }
+    // Only a batch that would be sent may open its gate.
+    for chosen in groups.values_mut() {
+        chosen.retain(|number| {
+            let admitted = admits(&scan.partitions[*number]);
+            if !admitted {
+                refused.entry(error::NOT_LEADER_OR_FOLLOWER).or_default().push(*number);
+            }
+            admitted
+        });
+    }
+    groups.retain(|_, chosen| !chosen.is_empty());
+    refused.values_mut().for_each(|chosen| chosen.sort_unstable());
+    match groups.len() {
+        0 if scan.partitions.is_empty() => Target::Whole(any),
+        1 if refused.is_empty() => Target::Whole(groups.into_keys().next().unwrap_or(any)),
+        _ => Target::Leaders(Split { groups, refused }),
+    }
+}

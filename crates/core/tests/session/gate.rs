@@ -1,0 +1,103 @@
+//! The order of an idempotent producer's batches around a switch (trap 19 of the reference): a later batch must not reach the
+//! new cluster before the one that was failed.
+
+use crate::{
+    bodies::{Places, code, errors, good, places, produce},
+    harness::Rig,
+};
+use pointsman_core::session::Session;
+use std::sync::Arc;
+
+const ONE: Places<'static> = &[("orders", &[0])];
+
+fn send(rig: &mut Rig, places: Places<'_>, sequence: i32) {
+    rig.ask(0, 9, &produce(places, -1, Some((7, 0, sequence))));
+}
+
+#[test]
+fn later_batches_are_refused_until_the_failed_one_has_come_again() {
+    // given two batches that a switch failed
+    let mut rig = Rig::new();
+    send(&mut rig, ONE, 10);
+    send(&mut rig, ONE, 11);
+    rig.sent();
+    rig.switch();
+    assert_eq!(rig.replies().len(), 2);
+    // when the next one, already on its way, comes first
+    send(&mut rig, ONE, 12);
+    // then
+    assert!(rig.sent().is_empty());
+    assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6)]);
+    for sequence in [10, 11, 12] {
+        send(&mut rig, ONE, sequence);
+        let sent = rig.sent_one();
+        rig.answer(&sent, &good(&sent));
+        assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 0)], "sequence {sequence}");
+    }
+}
+
+#[test]
+fn it_holds_over_connections_of_the_same_virtual_cluster() {
+    let mut rig = Rig::new();
+    send(&mut rig, ONE, 10);
+    rig.switch();
+    rig.replies();
+    let mut other = Rig::new();
+    other.session = Session::new(rig.view.clone(), Some(1), rig.gate.clone(), Arc::default());
+    send(&mut other, ONE, 12);
+    assert_eq!(errors(0, &other.reply()), [code("orders", 0, 6)]);
+}
+
+#[test]
+fn only_the_refused_partitions_of_a_request_are_refused() {
+    let mut rig = Rig::new();
+    send(&mut rig, ONE, 10);
+    rig.switch();
+    rig.replies();
+    rig.sent();
+    send(&mut rig, &[("orders", &[0, 1, 2])], 12);
+    let sent = rig.sent();
+    assert!(sent.iter().flat_map(places).all(|p| p.1 != 0), "{sent:#?}");
+    for request in &sent {
+        rig.answer(request, &good(request));
+    }
+    assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6), code("orders", 1, 0), code("orders", 2, 0)]);
+}
+
+#[test]
+fn a_new_epoch_of_the_producer_opens_it() {
+    let mut rig = Rig::new();
+    send(&mut rig, ONE, 10);
+    rig.switch();
+    rig.replies();
+    rig.sent();
+    rig.ask(0, 9, &produce(ONE, -1, Some((7, 1, 0))));
+    assert_eq!(rig.sent().len(), 1);
+}
+
+#[test]
+fn producers_without_idempotence_pass() {
+    let mut rig = Rig::new();
+    rig.ask(0, 9, &produce(ONE, -1, None));
+    rig.switch();
+    rig.replies();
+    rig.sent();
+    rig.ask(0, 9, &produce(ONE, -1, None));
+    assert_eq!(rig.sent().len(), 1);
+}
+
+#[test]
+fn a_lost_broker_closes_the_gate_of_its_own_partitions_only() {
+    let mut rig = Rig::new();
+    send(&mut rig, &[("orders", &[0, 1])], 10);
+    let sent = rig.sent();
+    rig.fail(1, 0);
+    rig.answer(&sent[1], &good(&sent[1]));
+    assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6), code("orders", 1, 0)]);
+    send(&mut rig, &[("orders", &[1])], 11);
+    let sent = rig.sent_one();
+    rig.answer(&sent, &good(&sent));
+    assert_eq!(errors(0, &rig.reply()), [code("orders", 1, 0)], "that partition lost nothing");
+    send(&mut rig, ONE, 11);
+    assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6)]);
+}

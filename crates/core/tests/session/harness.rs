@@ -1,0 +1,305 @@
+//! A client connection between two clusters, without sockets: requests go in as a client would send them, brokers are played
+//! by the tests.
+//!
+//! Both clusters have brokers with the same node ids, and the topics below with other ids, leaders and epochs.
+//!
+//! | topic    | primary: leaders, epoch | secondary: leaders, epoch |
+//! | -------- | ----------------------- | ------------------------- |
+//! | `orders` | 1, 2, 1 at 3            | 2, 1, 2 at 5              |
+//! | `lines`  | 2, 2, 3 at 3            | 1, 1, 1 at 5              |
+
+use bytes::{Bytes, BytesMut};
+use pointsman_core::{
+    Now,
+    config::Address,
+    offer::Offer,
+    rules,
+    session::{Close, Outgoing, Output, Session, gate::Gate},
+    signal::{Failure, Signal},
+    snapshot::{Active, Cluster, VirtualCluster},
+    topic_ids::TopicIds,
+    topology::{NodeId, Observation, Partition, Topic, TopologyCell},
+};
+use pointsman_wire::value::{self, Struct};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use uuid::Uuid;
+
+pub(crate) const SLOTS: u16 = 3;
+pub(crate) const MS: Duration = Duration::from_millis(1);
+/// Epoch base of the secondary after the switch.
+pub(crate) const BASE: i32 = 1000;
+
+/// A request that left for a broker.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) node: NodeId,
+    pub(crate) key: i16,
+    pub(crate) version: i16,
+    pub(crate) correlation: i32,
+    pub(crate) client_id: Option<String>,
+    pub(crate) body: Struct,
+
+    pub(crate) answered: bool,
+}
+
+/// An answer that reached the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) correlation: i32,
+    pub(crate) body: Struct,
+}
+
+/// The session, what came out of it, and the world around it.
+pub(crate) struct Rig {
+    pub(crate) session: Session,
+    /// What the session has adopted.
+    pub(crate) view: Arc<VirtualCluster>,
+    pub(crate) primary: Arc<Cluster>,
+    pub(crate) secondary: Arc<Cluster>,
+    pub(crate) topic_ids: Arc<TopicIds>,
+    pub(crate) gate: Arc<Gate>,
+    offer: Arc<Offer>,
+    pub(crate) now: Now,
+    pub(crate) signals: Vec<Signal>,
+    pub(crate) dropped: Vec<NodeId>,
+    pub(crate) close: Option<Close>,
+    sends: Vec<Outgoing>,
+    replies: Vec<Bytes>,
+    asked: BTreeMap<i32, (i16, i16)>,
+    next: i32,
+}
+
+pub(crate) fn address(cluster: &str, node: NodeId) -> Address {
+    Address {
+        host: format!("{cluster}-{node}.internal").into(),
+        port: 9000 + u16::try_from(node).expect("small"),
+    }
+}
+
+pub(crate) fn topic(name: &str, id: u128, leaders: &[NodeId], epoch: i32) -> Topic {
+    let partitions = leaders.iter().map(|leader| Partition { leader: *leader, epoch }).collect();
+    Topic { name: name.into(), id: Uuid::from_u128(id), partitions }
+}
+
+pub(crate) fn observation(name: &str, topics: Vec<Topic>) -> Observation {
+    Observation {
+        cluster_id: Some(format!("{name}-id").into()),
+        controller: Some(3),
+        brokers: (1..=3).map(|n| (n, address(name, n), None)).collect(),
+        topics,
+        all_topics: true,
+    }
+}
+
+pub(crate) fn cluster(name: &str, topics: Option<Vec<Topic>>) -> Arc<Cluster> {
+    let topology = TopologyCell::default();
+    if let Some(topics) = topics {
+        topology.merge(&observation(name, topics), Now::ZERO);
+    }
+    let bootstrap = vec![address(name, 1), address(name, 2)];
+    Arc::new(Cluster { name: name.into(), bootstrap, topology: Arc::new(topology) })
+}
+
+pub(crate) fn primary_topics() -> Vec<Topic> {
+    vec![topic("orders", 0xa1, &[1, 2, 1], 3), topic("lines", 0xa2, &[2, 2, 3], 3)]
+}
+
+pub(crate) fn secondary_topics() -> Vec<Topic> {
+    vec![topic("orders", 0xb1, &[2, 1, 2], 5), topic("lines", 0xb2, &[1, 1, 1], 5)]
+}
+
+impl Rig {
+    /// The primary is active, and everything about both clusters is known.
+    pub(crate) fn new() -> Self {
+        Self::with(cluster("primary", Some(primary_topics())), Some(0))
+    }
+
+    /// The given cluster is active.
+    pub(crate) fn with(primary: Arc<Cluster>, slot: Option<usize>) -> Self {
+        Self::build(primary, slot, rules::ours())
+    }
+
+    /// The given cluster is active, and this is offered.
+    pub(crate) fn offering(primary: Arc<Cluster>, offer: Offer) -> Self {
+        Self::build(primary, Some(0), offer)
+    }
+
+    fn build(primary: Arc<Cluster>, slot: Option<usize>, offer: Offer) -> Self {
+        let secondary = cluster("secondary", Some(secondary_topics()));
+        let topic_ids = Arc::new(TopicIds::new("main", []));
+        let active = Some(Active { cluster: primary.clone(), since: 1, epoch_base: 0 });
+        let (gate, offer) = (Arc::new(Gate::default()), Arc::new(offer));
+        let view = virtual_cluster(&[primary.clone(), secondary.clone()], active, false, &topic_ids, &offer);
+        let session = Session::new(view.clone(), slot, gate.clone(), Arc::default());
+        Self {
+            session,
+            view,
+            primary,
+            secondary,
+            topic_ids,
+            gate,
+            offer,
+            now: Now::ZERO,
+            signals: Vec::new(),
+            dropped: Vec::new(),
+            close: None,
+            sends: Vec::new(),
+            replies: Vec::new(),
+            asked: BTreeMap::new(),
+            next: 100,
+        }
+    }
+
+    fn absorb(&mut self, out: Output) {
+        self.sends.extend(out.sends);
+        self.replies.extend(out.replies);
+        self.dropped.extend(out.drop_links);
+        self.signals.extend(out.signals);
+        self.close = self.close.take().or(out.close);
+    }
+
+    /// The client asks; returns its correlation id.
+    pub(crate) fn ask(&mut self, key: i16, version: i16, body: &Struct) -> i32 {
+        let correlation = self.next;
+        self.next += 1;
+        self.asked.insert(correlation, (key, version));
+        let frame = value::encode_request(key, version, correlation, Some("client"), body).expect("encodes");
+        self.feed(&frame);
+        correlation
+    }
+
+    /// Bytes of a request, size included.
+    pub(crate) fn feed(&mut self, frame: &[u8]) {
+        let mut out = Output::default();
+        self.session.request(BytesMut::from(frame), self.now, &mut out);
+        self.absorb(out);
+    }
+
+    /// What has left for brokers since the last call.
+    pub(crate) fn sent(&mut self) -> Vec<Sent> {
+        std::mem::take(&mut self.sends).iter().map(decode).collect()
+    }
+
+    /// The one request that has left.
+    pub(crate) fn sent_one(&mut self) -> Sent {
+        let mut sent = self.sent();
+        assert_eq!(sent.len(), 1, "one request leaves: {sent:#?}");
+        sent.remove(0)
+    }
+
+    /// A broker answers.
+    pub(crate) fn answer(&mut self, to: &Sent, body: &Struct) {
+        let frame = value::encode_response(to.key, to.version, to.correlation, body).expect("encodes");
+        self.respond(to.node, &frame);
+    }
+
+    /// Bytes of a broker's answer, size included.
+    pub(crate) fn respond(&mut self, node: NodeId, frame: &[u8]) {
+        let mut out = Output::default();
+        self.session.response(node, BytesMut::from(frame), self.now, &mut out);
+        self.absorb(out);
+    }
+
+    /// The answers that have reached the client since the last call.
+    pub(crate) fn replies(&mut self) -> Vec<Reply> {
+        let asked = &self.asked;
+        let decode = |frame: Bytes| {
+            let correlation = i32::from_be_bytes(frame[4..8].try_into().expect("four bytes"));
+            let (key, version) = asked[&correlation];
+            let (_, body) = value::decode_response(key, version, &frame.slice(4..)).expect("decodes");
+            Reply { correlation, body }
+        };
+        std::mem::take(&mut self.replies).into_iter().map(decode).collect()
+    }
+
+    /// The one answer that has reached the client.
+    pub(crate) fn reply(&mut self) -> Struct {
+        let mut replies = self.replies();
+        assert_eq!(replies.len(), 1, "one answer: {replies:#?}, close {:?}", self.close);
+        replies.remove(0).body
+    }
+
+    /// The answers' frames, undecoded.
+    pub(crate) fn raw_replies(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.replies)
+    }
+
+    pub(crate) fn fail(&mut self, node: NodeId, unsent: usize) {
+        let mut out = Output::default();
+        self.session.link_failed(node, unsent, Failure::Refused, self.now, &mut out);
+        self.absorb(out);
+    }
+
+    pub(crate) fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.tick();
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let mut out = Output::default();
+        self.session.tick(self.now, &mut out);
+        self.absorb(out);
+    }
+
+    fn adopt(&mut self, active: Option<Active>, switching: bool) {
+        let chain = [self.primary.clone(), self.secondary.clone()];
+        let view = virtual_cluster(&chain, active, switching, &self.topic_ids, &self.offer);
+        self.view = view.clone();
+        let mut out = Output::default();
+        self.session.adopt(view, self.now, &mut out);
+        self.absorb(out);
+    }
+
+    /// The secondary becomes active at once.
+    pub(crate) fn switch(&mut self) {
+        self.adopt(Some(Active { cluster: self.secondary.clone(), since: 2, epoch_base: BASE }), false);
+    }
+
+    /// The primary becomes active again, as a new generation.
+    pub(crate) fn switch_back(&mut self) {
+        self.adopt(Some(Active { cluster: self.primary.clone(), since: 3, epoch_base: 2 * BASE }), false);
+    }
+
+    /// The primary is fenced off, the secondary follows within a moment.
+    pub(crate) fn fence(&mut self) {
+        self.adopt(None, true);
+    }
+
+    /// No cluster is available.
+    pub(crate) fn no_cluster(&mut self) {
+        self.adopt(None, false);
+    }
+
+    /// The id by which clients know a topic.
+    pub(crate) fn virtual_id(&self, topic: &str) -> Uuid {
+        self.topic_ids.to_virtual(&self.primary.name, topic, Uuid::nil())
+    }
+}
+
+fn virtual_cluster(
+    chain: &[Arc<Cluster>],
+    active: Option<Active>,
+    switching: bool,
+    topic_ids: &Arc<TopicIds>,
+    offer: &Arc<Offer>,
+) -> Arc<VirtualCluster> {
+    let slot = |n| Address { host: "proxy.example.com".into(), port: 9092 + n };
+    Arc::new(VirtualCluster {
+        name: "main".into(),
+        cluster_id: "main-id".into(),
+        slots: (0..SLOTS).map(slot).collect(),
+        shared_port: false,
+        chain: chain.to_vec(),
+        active,
+        switching,
+        offer: offer.clone(),
+        topic_ids: topic_ids.clone(),
+    })
+}
+
+fn decode(outgoing: &Outgoing) -> Sent {
+    let (key, version, correlation, client_id, body) =
+        value::decode_request(&outgoing.frame.slice(4..)).expect("a broker can decode it");
+    let (node, answered) = (outgoing.node, outgoing.answered);
+    Sent { node, key, version, correlation, client_id, body, answered }
+}

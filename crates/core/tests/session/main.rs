@@ -1,0 +1,15 @@
+//! The session from the outside: what a client sends, what brokers get, what they answer, what the client gets.
+
+mod bodies;
+mod coordinators;
+mod fetch;
+mod fetch_sessions;
+mod gate;
+mod harness;
+mod hostile;
+mod ids;
+mod links;
+mod order;
+mod split;
+mod stream;
+mod switch;
