@@ -5,7 +5,7 @@ use pointsman_core::{
     config::{Address, Bootstrap, ClusterConfig, Config, Failback, VirtualClusterConfig, duration_text},
     topology::{TopicDifference, Topology, compare_topics},
 };
-use std::{fmt::Write, path::Path, sync::Arc};
+use std::{fmt::Write, path::Path, process::ExitCode, sync::Arc};
 
 /// Differences of a standby that are listed.
 const LISTED: usize = 20;
@@ -26,6 +26,18 @@ pub(crate) fn check(file: &Path) -> Result<(Config, String), String> {
     let config = reload::load(file).map_err(|error| error.to_string())?;
     let summary = format!("ok: {}\n{}", file.display(), summary(&config));
     Ok((config, summary))
+}
+
+/// Asks every cluster of a configuration and prints what it found.
+pub(crate) fn ask_clusters(config: &Config) -> ExitCode {
+    let Ok(runtime) = tokio::runtime::Runtime::new() else { return ExitCode::FAILURE };
+    let (text, good) = runtime.block_on(live(config, async |cluster| {
+        let pointsman_control::live::Report { servers, topology, notes } =
+            pointsman_control::live::ask(cluster).await;
+        LiveReport { servers, topology, notes }
+    }));
+    print!("{text}");
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Asks every cluster by `ask`. The report, and whether there is nothing to object.

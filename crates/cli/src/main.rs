@@ -2,19 +2,29 @@
 
 mod args;
 mod check;
+mod demo;
 mod http;
+mod run;
 mod status;
 
 use args::Command;
-use std::{path::Path, process::ExitCode};
+use std::{io::IsTerminal, path::Path, process::ExitCode};
+use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     match args::parse(std::env::args_os().skip(1)) {
         Ok(Command::Help(text)) => say(text),
         Ok(Command::Version) => say(concat!("pointsman ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok(Command::Check { config, live: false }) => check_file(&config),
+        Ok(Command::Check { config, live }) => check_file(&config, live),
         Ok(Command::Status(args)) => status::run(&args),
-        Ok(command) => fail(&format!("{command:?} is not there yet")),
+        Ok(Command::Run { config }) => {
+            log("info");
+            run::run(&config)
+        }
+        Ok(Command::Demo(args)) => {
+            log("warn");
+            demo::run(demo::Options { headless: args.headless, json: args.json })
+        }
         Err(error) => {
             eprintln!("pointsman: {error}");
             ExitCode::from(2)
@@ -22,11 +32,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn check_file(file: &Path) -> ExitCode {
+fn check_file(file: &Path, live: bool) -> ExitCode {
     match check::check(file) {
-        Ok((_, summary)) => say(&summary),
+        Ok((_, summary)) if !live => say(&summary),
+        Ok((config, summary)) => {
+            say(&summary);
+            check::ask_clusters(&config)
+        }
         Err(faults) => fail(&faults),
     }
+}
+
+/// Log lines go to standard error; `RUST_LOG` overrides the level.
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let ansi = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(ansi).with_writer(std::io::stderr).init();
 }
 
 fn say(text: &str) -> ExitCode {

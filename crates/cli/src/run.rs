@@ -1,0 +1,171 @@
+//! `pointsman run`: parse → build → spawn → wait → drain with a deadline; the log says which of them ended it.
+
+use pointsman_control::{
+    self as control, ControlPlane, Fence, Startup,
+    api::{self, Api},
+    reload::{self, Reloader},
+};
+use pointsman_core::{config::Config, metrics::VirtualClusterMetrics, rules, snapshot::Snapshot};
+use pointsman_net::{BindError, DataPlane, VirtualListener, fence::Generations};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    pin::Pin,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+/// Requests in flight get so long to be answered at shutdown.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Signals that may wait for the control plane; more of them say nothing new.
+const SIGNALS: usize = 256;
+
+/// Runs the proxy with a configuration file until SIGTERM or SIGINT.
+pub(crate) fn run(file: &Path) -> ExitCode {
+    let outcome = tokio::runtime::Runtime::new()
+        .map_err(|e| e.to_string())
+        .and_then(|runtime| runtime.block_on(serve(file)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("pointsman: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(file: &Path) -> Result<(), String> {
+    let config = reload::load(file).map_err(|e| e.to_string())?;
+    let running = Running::start_from(config, file.to_owned()).await.map_err(|e| e.to_string())?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let ended_by = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = tokio::signal::ctrl_c() => "SIGINT",
+    };
+    info!("{ended_by}: no new connections; requests in flight have {DRAIN:?}");
+    running.stop().await;
+    Ok(())
+}
+
+/// Why the process did not start.
+#[derive(Debug)]
+pub(crate) enum StartError {
+    /// A client port.
+    Bind(BindError),
+    /// The admin API's port.
+    Admin(std::net::SocketAddr, io::Error),
+    /// The control plane.
+    Control(control::StartError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::Admin(address, error) => {
+                write!(
+                    f,
+                    "the admin API cannot listen on {address}: {error}; change `admin.listen`, or end what uses the port"
+                )
+            }
+            Self::Control(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A running process: both planes and what connects them.
+pub(crate) struct Running {
+    control: ControlPlane,
+    data: DataPlane,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Starts with a configuration that no file stands behind; it cannot be reloaded.
+    pub(crate) async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_from(config, PathBuf::new()).await
+    }
+
+    /// Opens every port, then starts both planes.
+    pub(crate) async fn start_from(config: Config, file: PathBuf) -> Result<Self, StartError> {
+        let listeners: Vec<VirtualListener> = config
+            .virtual_clusters
+            .iter()
+            .map(VirtualListener::bind)
+            .collect::<Result<_, _>>()
+            .map_err(StartError::Bind)?;
+        let admin_address = config.admin.listen;
+        let admin =
+            TcpListener::bind(admin_address).await.map_err(|e| StartError::Admin(admin_address, e))?;
+        let metrics: Vec<(Arc<str>, Arc<VirtualClusterMetrics>)> =
+            config.virtual_clusters.iter().map(|v| (v.name.clone(), Arc::default())).collect();
+        let generations = Arc::new(Generations::default());
+        let (signals, received) = mpsc::channel(SIGNALS);
+        let clock = control::clock::Clock::start();
+        let startup = Startup {
+            config,
+            ours: rules::ours(),
+            signals: received,
+            fence: Arc::new(Passed(generations.clone())),
+            clock,
+            metrics: metrics.clone(),
+        };
+        let control = control::start(startup).await.map_err(StartError::Control)?;
+        let data = DataPlane::new(control.snapshots(), generations, signals, clock.origin().into_std());
+        for (listener, (_, metrics)) in listeners.into_iter().zip(&metrics) {
+            data.serve(listener, metrics.clone());
+        }
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let reloader = Reloader::new(file, control.handle());
+        let api = Api {
+            handle: control.handle(),
+            reloader: reloader.clone(),
+            metrics: Arc::new(metrics),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(api::serve(admin, api, stop.clone()));
+        let hangups = reloader.on_hangup(stop.clone());
+        tasks.spawn(async move {
+            if let Err(error) = hangups.await {
+                error!(%error, "SIGHUP cannot be handled; reload by POST /v1/config/reload");
+            }
+        });
+        Ok(Self { control, data, tasks, stop })
+    }
+
+    /// The snapshots as they are published.
+    pub(crate) fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.control.snapshots()
+    }
+
+    /// Stops accepting, drains, and ends every task.
+    pub(crate) async fn stop(self) {
+        let cut = self.data.shut_down(DRAIN).await;
+        if cut > 0 {
+            warn!("{cut} connections were cut at the deadline");
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.control.stop().await;
+        info!("stopped");
+    }
+}
+
+/// The data plane's generations as the control plane sees them.
+struct Passed(Arc<Generations>);
+
+impl Fence for Passed {
+    fn passed(&self, generation: u64) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.passed(generation))
+    }
+}

@@ -1,0 +1,165 @@
+//! The binary between real clients and real Apache Kafka. Skipped, and counted, where there is no Java.
+
+mod support;
+
+use pointsman_testkit::{
+    clients::{ClientKind, Driver, DriverSpec, Event, Mode, install},
+    drill::{self, Options},
+    kafka::{Cluster, ClusterSpec},
+    log::ClusterLog,
+    process::wait_for,
+    skip::{kafka_or_skip, skipped},
+};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use support::{BINARY, Listen, Proxy, servers};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Brokers are heavy: one test at a time.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn partitions(events: &[Event]) -> usize {
+    let partition = |e: &Event| match e {
+        Event::Ack { p, .. } | Event::Rec { p, .. } => Some(*p),
+        _ => None,
+    };
+    events.iter().filter_map(partition).collect::<HashSet<u32>>().len()
+}
+
+#[test]
+fn five_libraries_work_through_a_range_of_ports_and_through_one_port() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(kafka) = kafka_or_skip("five_libraries_work_through_a_range_of_ports_and_through_one_port")
+    else {
+        return;
+    };
+    let cluster = Cluster::start(&kafka, ClusterSpec::new("through", 3)).expect("a cluster");
+    for (listen, suffix) in [(Listen::Range, "range"), (Listen::One, "one")] {
+        let proxy = Proxy::start(&[("a", servers(&cluster))], &listen, "");
+        proxy.wait_active("a", LIMIT);
+        for kind in ClientKind::ALL {
+            let program = match install(kind) {
+                Ok(program) => program,
+                Err(reason) => {
+                    skipped(kind.name(), &reason);
+                    continue;
+                }
+            };
+            let topic = format!("{}-{suffix}", kind.name());
+            cluster.create_topic(&topic, 6, 3, &[]).expect("a topic");
+            let spec = |mode| DriverSpec::new(mode, kind.name(), &proxy.bootstrap(), &topic);
+            let producer = Driver::start(&program, &spec(Mode::Produce)).expect("a producer");
+            let consumer = Driver::start(&program, &spec(Mode::Consume)).expect("a consumer");
+            producer.wait(LIMIT, |e| partitions(e) == 6).expect("every partition is acknowledged");
+            let produced = producer.finish(LIMIT);
+            let acked = produced.iter().filter(|e| matches!(e, Event::Ack { .. })).count();
+            consumer.wait(LIMIT, |e| e.len() >= acked).expect("everything is consumed");
+            let consumed = consumer.finish(LIMIT);
+            let errors: Vec<_> =
+                produced.iter().chain(&consumed).filter(|e| matches!(e, Event::Err { .. })).collect();
+            assert!(errors.is_empty(), "{topic}: {errors:?}\n{}", proxy.log());
+            let log = ClusterLog::read(&kafka, &cluster, &topic).expect("the log");
+            assert_eq!(log.len(), acked, "{topic}");
+        }
+    }
+}
+
+#[test]
+fn clients_of_five_libraries_survive_the_loss_of_their_cluster_and_its_return() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let test = "clients_of_five_libraries_survive_the_loss_of_their_cluster_and_its_return";
+    if kafka_or_skip(test).is_none() {
+        return;
+    }
+    let clients = ClientKind::ALL.into_iter().filter(|kind| match install(*kind) {
+        Ok(_) => true,
+        Err(reason) => {
+            skipped(&format!("{test} {}", kind.name()), &reason);
+            false
+        }
+    });
+    let options = Options { clients: clients.collect(), binary: Some(BINARY.into()), ..Options::default() };
+    drill::failover(&options).expect("every promise holds");
+}
+
+#[test]
+fn nothing_moves_for_a_rolling_restart_a_slow_broker_or_a_busy_machine() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let test = "nothing_moves_for_a_rolling_restart_a_slow_broker_or_a_busy_machine";
+    let Some(kafka) = kafka_or_skip(test) else { return };
+    let spec = |name: &str, brokers| ClusterSpec {
+        properties: vec![
+            ("broker.session.timeout.ms".into(), "3000".into()),
+            ("broker.heartbeat.interval.ms".into(), "500".into()),
+        ],
+        ..ClusterSpec::new(name, brokers)
+    };
+    let mut primary = Cluster::spawn(&kafka, spec("primary", 5)).expect("a primary");
+    let mut secondary = Cluster::spawn(&kafka, spec("secondary", 3)).expect("a secondary");
+    primary.wait_ready().expect("the primary is ready");
+    secondary.wait_ready().expect("the secondary is ready");
+    let proxy = Proxy::start(
+        &[("primary", servers(&primary)), ("secondary", servers(&secondary))],
+        &Listen::Range,
+        "",
+    );
+    proxy.wait_active("primary", LIMIT);
+    let before = proxy.switches();
+
+    for broker in 0..5 {
+        primary.stop(broker);
+        primary.wait_stopped(broker, LIMIT).expect("the broker stops");
+        primary.restart(&[broker]).expect("the broker starts");
+        primary.wait_ready().expect("the broker is ready");
+        wait_for(LIMIT, || healthy(&proxy, 5)).expect("all brokers are healthy again");
+    }
+    assert_eq!(proxy.switches(), before, "a rolling restart: {}", proxy.log());
+
+    stutter(&mut primary, Duration::from_secs(10));
+    assert_eq!(proxy.switches(), before, "a slow broker: {}", proxy.log());
+
+    busy(Duration::from_secs(60));
+    assert_eq!(proxy.switches(), before, "a busy machine: {}", proxy.log());
+}
+
+fn healthy(proxy: &Proxy, brokers: u64) -> Result<(), String> {
+    let status = proxy.status();
+    let found = status["clusters"][0]["healthy"].as_u64();
+    if found == Some(brokers) { Ok(()) } else { Err(format!("{found:?} healthy: {status}")) }
+}
+
+/// One broker that runs 50 ms of every 250 ms.
+fn stutter(cluster: &mut Cluster, time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        cluster.pause(&[1]);
+        thread::park_timeout(Duration::from_millis(200));
+        cluster.resume(&[1]);
+        thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+/// Two busy threads per core.
+fn busy(time: Duration) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads = 2 * thread::available_parallelism().map_or(2, usize::from);
+    let spin = || {
+        let stop = stop.clone();
+        thread::spawn(move || {
+            while !stop.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        })
+    };
+    let spinning: Vec<_> = (0..threads).map(|_| spin()).collect();
+    thread::park_timeout(time);
+    stop.store(true, Ordering::Relaxed);
+    spinning.into_iter().for_each(|thread| thread.join().expect("a spinning thread"));
+}
