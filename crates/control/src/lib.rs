@@ -4,12 +4,23 @@
 //! [`Signal`](pointsman_core::signal::Signal)s and in the [`Fence`]; neither imports the other.
 
 pub mod api;
+pub mod clock;
 pub mod discovery;
 #[cfg(test)]
 mod example;
 pub mod handle;
+pub mod kafka;
+pub mod live;
+mod metadata;
+mod probe;
 pub mod prometheus;
+mod publish;
+mod reconcile;
 pub mod reload;
+pub mod state;
+pub mod tasks;
+
+pub use reconcile::{ControlPlane, StartError, Startup, start, start_with};
 
 use std::{future::Future, pin::Pin};
 

@@ -12,6 +12,11 @@ pub const MAX_REQUEST: usize = 104_857_600;
 pub const MAX_RESPONSE: usize = 512 << 20;
 /// Requests up to this size are read whole before they are routed; larger Produce requests are cut through.
 pub const COLLECT_REQUEST: usize = 1 << 20;
+/// Topics and partitions of a Produce request that is cut through: some 200 bytes each until all of it has been answered, so
+/// 4 MiB. At 5 KiB a partition this is the largest frame.
+pub const STREAMED_PARTITIONS: usize = 20_000;
+/// Bytes of the header of a request that is cut through; a client id has at most 32,767.
+pub const STREAMED_HEADER: usize = 64 << 10;
 /// Largest request other than Produce.
 pub const MAX_CONTROL_REQUEST: usize = 8 << 20;
 /// Fetch responses up to this size are read whole; larger ones are cut through.
@@ -58,6 +63,8 @@ pub const EPOCH_MARGIN: i32 = 1024;
 /// A broker that has not reached a metadata quorum for so long is unhealthy. KRaft needs up to 2 s to notice a dead
 /// controller (`controller.quorum.fetch.timeout.ms`) and 1 to 2 s to elect one, twice if the first election is split.
 pub const METADATA_QUORUM_GRACE: Duration = Duration::from_secs(6);
+/// A source of bootstrap servers (a file, an SRV record) that has named none for so long counts as naming none.
+pub const SOURCE_WAIT: Duration = Duration::from_secs(5);
 /// Switches that the state store remembers per virtual cluster.
 pub const SWITCH_HISTORY: usize = 100;
 /// Connections to the admin API: a dashboard, a scraper, an operator, and some to spare.

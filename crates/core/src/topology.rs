@@ -241,7 +241,10 @@ impl Topology {
         }
         let before: Vec<_> = self.brokers.iter().map(|(n, b)| (*n, b.address.clone(), b.listed)).collect();
         for broker in self.brokers.values_mut() {
-            broker.listed = false;
+            if std::mem::take(&mut broker.listed) {
+                // Listed until the answer before this one, and nothing else has kept that up to date.
+                broker.seen = now;
+            }
         }
         for (node, address, rack) in &observed.brokers {
             let broker = Broker { address: address.clone(), rack: rack.clone(), listed: true, seen: now };

@@ -1,3 +1,5 @@
+//! Every transition of the machine, driven by hand.
+
 use super::*;
 use std::time::Duration;
 

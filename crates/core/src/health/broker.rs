@@ -77,6 +77,10 @@ impl Broker {
         self.in_flight.push((id, now));
     }
 
+    pub(super) fn drop_in_flight(&mut self) {
+        self.in_flight.clear();
+    }
+
     /// Returns whether the state changed.
     pub(super) fn result(&mut self, id: u64, outcome: Outcome, rules: &HealthConfig, now: Now) -> bool {
         let Some(at) = self.in_flight.iter().position(|(i, _)| *i == id) else { return false };

@@ -169,9 +169,10 @@ impl ClusterHealth {
         self.judge(None, now);
     }
 
-    /// Sets other rules; states stay until results say otherwise.
+    /// Sets other rules; states stay until results say otherwise. Probes in flight are void.
     pub fn set_rules(&mut self, rules: HealthConfig, now: Now) {
         self.rules = rules;
+        self.brokers.values_mut().for_each(Broker::drop_in_flight);
         self.forget(now);
         self.judge(None, now);
     }
@@ -254,6 +255,11 @@ impl ClusterHealth {
     /// What follows for the cluster.
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+
+    /// What is known of one broker; `None`: it is not probed.
+    pub fn state(&self, broker: &Address) -> Option<BrokerState> {
+        self.brokers.get(broker).map(|b| b.state)
     }
 
     /// Every broker, in the order of addresses.

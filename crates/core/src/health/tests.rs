@@ -1,3 +1,5 @@
+//! What of brokers is noticed, when, and what follows for the cluster.
+
 use super::*;
 use crate::config::ProbeKind;
 

@@ -1,3 +1,5 @@
+//! Hundreds of histories, the rules broken on purpose, and the scenes of the documentation.
+
 use super::*;
 use pointsman_core::{
     Now,

@@ -1,0 +1,58 @@
+//! Probes that do not speak Kafka: an HTTP GET, and a mere TCP connection.
+
+use crate::kafka::{CallError, LastGood, dial};
+use pointsman_core::config::Address;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// A status line is much shorter.
+const STATUS_LINE: u64 = 256;
+
+/// Somebody accepts connections.
+pub(super) async fn tcp(address: &Address, known: &LastGood) -> Result<(), CallError> {
+    dial(address, known).await.map(drop)
+}
+
+/// Somebody answers a GET with a 2xx status.
+pub(super) async fn http(broker: &Address, port: u16, path: &str, known: &LastGood) -> Result<(), CallError> {
+    let address = Address { host: broker.host.clone(), port };
+    let mut stream = dial(&address, known).await?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: pointsman\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut line = Vec::new();
+    let mut head = stream.take(STATUS_LINE);
+    while !line.contains(&b'\n') {
+        if head.read_buf(&mut line).await? == 0 {
+            break;
+        }
+    }
+    check_status(&String::from_utf8_lossy(&line))
+}
+
+fn check_status(head: &str) -> Result<(), CallError> {
+    let line = head.lines().next().unwrap_or("");
+    let mut words = line.split(' ');
+    let version = words.next().unwrap_or("");
+    match words.next().and_then(|code| code.parse::<u16>().ok()) {
+        Some(200..=299) if version.starts_with("HTTP/1.") => Ok(()),
+        Some(code) if version.starts_with("HTTP/1.") => {
+            Err(CallError::Protocol(format!("HTTP status {code}, expected 2xx")))
+        }
+        _ => Err(CallError::Protocol("no HTTP status line".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_status;
+
+    #[test]
+    fn only_a_2xx_status_is_well() {
+        assert!(check_status("HTTP/1.1 200 OK\r\n").is_ok());
+        assert!(check_status("HTTP/1.0 204 No Content\r\n").is_ok());
+        for bad in ["HTTP/1.1 503 Service Unavailable\r\n", "HTTP/1.1 30", "220 smtp\r\n", ""] {
+            assert!(check_status(bad).is_err(), "{bad}");
+        }
+    }
+}

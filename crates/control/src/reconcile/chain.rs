@@ -1,0 +1,114 @@
+//! One virtual cluster: its failover machine, its history, and what clients see of it.
+
+use super::cluster::Watched;
+use crate::{clock::Clock, publish::cluster_id, state::VirtualState};
+use pointsman_core::{
+    Now,
+    config::{VirtualClusterConfig, duration_text},
+    failover::{Machine, Reason, Switch},
+    health::{Standing, Verdict},
+    limits::SWITCH_HISTORY,
+    status::SwitchStatus,
+    topic_ids::TopicIds,
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+pub(crate) struct Chain {
+    pub(crate) config: VirtualClusterConfig,
+    pub(crate) machine: Machine,
+    pub(crate) topic_ids: Arc<TopicIds>,
+    pub(crate) cluster_id: Arc<str>,
+    /// What the machine was told of each cluster.
+    pub(crate) told: HashMap<Arc<str>, Standing>,
+    /// Newest first.
+    pub(crate) switches: VecDeque<SwitchStatus>,
+    pub(crate) switches_total: u64,
+}
+
+impl Chain {
+    pub(crate) fn new(config: VirtualClusterConfig, state: Option<&VirtualState>, now: Now) -> Self {
+        let (chain, rules) = (config.chain.clone(), config.failover.clone());
+        let machine = match state {
+            Some(state) => Machine::restore(&state.failover, chain, rules, now),
+            None => Machine::new(chain, rules),
+        };
+        let raised = state.map(|s| s.incarnations.clone()).unwrap_or_default();
+        Self {
+            topic_ids: Arc::new(TopicIds::new(&config.name, raised)),
+            cluster_id: cluster_id(&config.name),
+            machine,
+            told: HashMap::new(),
+            switches: state.map(|s| s.switches.iter().rev().cloned().collect()).unwrap_or_default(),
+            switches_total: state.map_or(0, |s| s.switches_total),
+            config,
+        }
+    }
+
+    /// Whether the machine has not been told this yet; from now on it has.
+    pub(crate) fn tell(&mut self, cluster: &Watched) -> Option<Verdict> {
+        let verdict = cluster.health.verdict();
+        let before = self.told.insert(cluster.config.name.clone(), verdict.standing);
+        (before.unwrap_or(Standing::Unknown) != verdict.standing).then_some(verdict)
+    }
+
+    /// Logs a switch and remembers it.
+    pub(crate) fn remember(&mut self, switch: &Switch, clusters: &[Watched], now: Now) {
+        let decided = switch.trouble.map(|at| now.saturating_sub(at).as_secs_f64() * 1e3);
+        let entry = SwitchStatus {
+            generation: switch.generation,
+            at_ms: Clock::unix_ms(),
+            from: switch.from.as_deref().map(Into::into),
+            to: switch.to.as_deref().map(Into::into),
+            reason: self.words(switch, clusters),
+            decided_in_ms: decided.map(|ms| (ms * 10.0).round() / 10.0),
+        };
+        let or_none = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
+        tracing::warn!(
+            virtual_cluster = &*self.config.name,
+            generation = entry.generation,
+            from = or_none(&entry.from),
+            to = or_none(&entry.to),
+            decided_in_ms = entry.decided_in_ms,
+            "switch: {}",
+            entry.reason
+        );
+        self.switches.push_front(entry);
+        self.switches.truncate(SWITCH_HISTORY);
+        self.switches_total += 1;
+    }
+
+    fn words(&self, switch: &Switch, clusters: &[Watched]) -> String {
+        let numbers = |name: &Option<Arc<str>>| {
+            let name = name.as_deref().unwrap_or("no cluster");
+            let verdict = clusters.iter().find(|c| *c.config.name == *name).map(|c| c.health.verdict());
+            let numbers = verdict
+                .map(|v| format!("{} of {} brokers are healthy, {} needed", v.healthy, v.total, v.needed));
+            (name.to_owned(), numbers.unwrap_or_default())
+        };
+        let (from, from_numbers) = numbers(&switch.from);
+        let (to, to_numbers) = numbers(&switch.to);
+        match switch.reason {
+            Reason::Start => format!("start: {to} is the first with quorum: {to_numbers}"),
+            Reason::QuorumLost => format!("{from} lost quorum: {from_numbers}"),
+            Reason::QuorumBack => format!("{to} has quorum: {to_numbers}"),
+            Reason::Failback => {
+                let hold = duration_text(self.config.failover.hold);
+                format!("failback: {to} has had quorum for {hold}: {to_numbers}")
+            }
+            Reason::Command => "an operator's command".into(),
+            Reason::Reconfigured => format!("the chain no longer has {from}"),
+        }
+    }
+
+    pub(crate) fn state(&self) -> VirtualState {
+        VirtualState {
+            failover: self.machine.saved(),
+            switches_total: self.switches_total,
+            switches: self.switches.iter().rev().cloned().collect(),
+            incarnations: self.topic_ids.incarnations().into_iter().collect(),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The loop: events in, machines stepped, actions carried out.
+
+use super::{Surroundings, chain::Chain, cluster::Watched, status};
+use crate::{
+    handle::Request,
+    metadata::Refreshed,
+    probe::Report,
+    publish,
+    state::{State, StateStore, Ticket, Writer},
+};
+use pointsman_core::{
+    Now,
+    config::{Address, Config, VirtualClusterConfig},
+    failover::{Action, Input, Machine, Moment},
+    limits::FENCE_WAIT,
+    offer::Offer,
+    signal::Signal,
+    snapshot::Snapshot,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{sleep_until, timeout},
+};
+
+/// Generations reserved by each write of the state; the next write follows when half of them are used.
+const RESERVE: u64 = 1_000;
+/// At start and at stop the state store has so long.
+const STORE_WAIT: Duration = Duration::from_secs(2);
+/// Longest time without a look around.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What the tasks of the control plane report.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A cluster's bootstrap servers; none: its source is silent.
+    Bootstrap(Arc<str>, Vec<Address>),
+    /// A prober of a cluster.
+    Probed(Arc<str>, Report),
+    /// A cluster's metadata was refreshed.
+    Refreshed(Arc<str>, Box<Refreshed>),
+    /// A virtual cluster: nothing uses a snapshot older than this generation.
+    Fenced(Arc<str>, u64),
+}
+
+/// Where tasks report. Unbounded, but never long: each prober has a bounded number of probes in flight.
+#[derive(Debug, Clone)]
+pub(crate) struct Events(mpsc::UnboundedSender<Event>);
+
+impl Events {
+    pub(crate) fn send(&self, event: Event) {
+        // Nobody listens any more: the process ends.
+        let _ = self.0.send(event);
+    }
+}
+
+pub(crate) struct Reconciler {
+    pub(super) config: Config,
+    pub(super) ours: Offer,
+    pub(super) around: Surroundings,
+    pub(super) clusters: Vec<Watched>,
+    pub(super) chains: Vec<Chain>,
+    pub(super) generation: u64,
+    pub(super) events: Events,
+    reserved: u64,
+    writer: Writer,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Reconciler {
+    pub(crate) fn new(
+        config: Config,
+        ours: Offer,
+        around: Surroundings,
+        store: Arc<dyn StateStore>,
+        state: Option<&State>,
+    ) -> (Self, mpsc::UnboundedReceiver<Event>, watch::Receiver<Arc<Snapshot>>) {
+        let (sender, events) = mpsc::unbounded_channel();
+        let sender = Events(sender);
+        let now = around.clock.now();
+        let clusters: Vec<Watched> = config
+            .clusters
+            .iter()
+            .map(|c| {
+                let state = state.and_then(|s| s.clusters.get(&c.name));
+                Watched::new(c.clone(), state, around.clock, sender.clone(), &around.tasks)
+            })
+            .collect();
+        let chain = |v: &VirtualClusterConfig| {
+            Chain::new(v.clone(), state.and_then(|s| s.virtual_clusters.get(&v.name)), now)
+        };
+        let chains: Vec<Chain> = config.virtual_clusters.iter().map(chain).collect();
+        let generation = state.map_or(0, |s| s.generation) + 1;
+        let first = publish::snapshot(generation, &clusters, &chains, &ours);
+        let (snapshots, receiver) = watch::channel(Arc::new(first));
+        let writer = Writer::start(store, &around.tasks);
+        let reconciler = Self {
+            config,
+            ours,
+            around,
+            clusters,
+            chains,
+            generation,
+            events: sender,
+            reserved: 0,
+            writer,
+            snapshots,
+        };
+        (reconciler, events, receiver)
+    }
+
+    /// Stores that generations are about to be used, before any of them is.
+    pub(crate) async fn reserve_generations(&mut self) {
+        let ticket = self.save();
+        if timeout(STORE_WAIT, ticket.stored()).await.is_err() {
+            tracing::error!("the state could not be stored within {STORE_WAIT:?}; starting without");
+        }
+    }
+
+    /// Runs until its parent ends.
+    pub(crate) async fn run(
+        mut self,
+        mut events: mpsc::UnboundedReceiver<Event>,
+        mut signals: mpsc::Receiver<Signal>,
+        mut requests: mpsc::Receiver<Request>,
+    ) {
+        let stop = self.around.tasks.stop.clone();
+        self.look_around();
+        loop {
+            let wake = self.around.clock.instant(self.next_wake());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(event) = events.recv() => self.take(event),
+                Some(signal) = signals.recv() => self.hear(&signal),
+                Some(request) = requests.recv() => self.serve(request),
+                () = sleep_until(wake) => {}
+            }
+            // What came at the same time is taken in before anything is decided.
+            while let Ok(event) = events.try_recv() {
+                self.take(event);
+            }
+            self.look_around();
+        }
+    }
+
+    fn next_wake(&self) -> Now {
+        let probes = self.clusters.iter().filter_map(|c| c.health.next_due());
+        let machines = self.chains.iter().filter_map(|c| c.machine.deadline());
+        probes.chain(machines).min().unwrap_or(Now::MAX).min(self.around.clock.now() + IDLE)
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Bootstrap(name, servers) => {
+                if self.cluster(&name).is_some_and(|c| c.set_bootstrap(servers)) {
+                    self.publish_next();
+                }
+            }
+            Event::Probed(name, report) => {
+                if self.cluster(&name).is_some_and(|c| c.report(report)) {
+                    self.offer_changed();
+                }
+            }
+            Event::Refreshed(name, refreshed) => {
+                if self.cluster(&name).is_some_and(|c| c.refreshed(*refreshed)) {
+                    self.offer_changed();
+                }
+            }
+            Event::Fenced(name, generation) => {
+                if let Some(chain) = self.chains.iter().position(|c| c.config.name == name) {
+                    self.step(chain, Input::Fenced { generation });
+                }
+            }
+        }
+    }
+
+    /// A cluster of the chain can do other things than before: clients are told, and it is kept for a restart.
+    fn offer_changed(&mut self) {
+        self.publish_next();
+        self.save();
+    }
+
+    fn hear(&mut self, signal: &Signal) {
+        let now = self.around.clock.now();
+        match signal {
+            Signal::BrokerFailed { cluster, broker, failure } => {
+                tracing::debug!(cluster = &**cluster, %broker, ?failure, "signal");
+                if let Some(cluster) = self.cluster(cluster) {
+                    cluster.health.probe_one(broker, now);
+                    cluster.health.probe_all();
+                }
+            }
+            Signal::TopologyStale { cluster } => {
+                if let Some(cluster) = self.cluster(cluster) {
+                    cluster.refresher.refresh();
+                }
+            }
+        }
+    }
+
+    fn serve(&mut self, request: Request) {
+        match request {
+            Request::Status(reply) => {
+                // Who asked may be gone.
+                let _ = reply.send(status::status(self));
+            }
+            Request::Apply(config, reply) => {
+                let _ = reply.send(self.configure(*config));
+            }
+        }
+    }
+
+    /// Probes that are due, verdicts that changed, timers that fired.
+    fn look_around(&mut self) {
+        let now = self.around.clock.now();
+        for cluster in &mut self.clusters {
+            cluster.start_probes(now);
+            cluster.news();
+        }
+        for chain in 0..self.chains.len() {
+            self.tell(chain);
+            if self.chains[chain].machine.deadline().is_some_and(|at| at <= now) {
+                self.step(chain, Input::Timer);
+            }
+        }
+        let half_used = self.generation + RESERVE / 2 > self.reserved;
+        if half_used || self.clusters.iter().any(Watched::outgrew_state) {
+            self.save();
+        }
+    }
+
+    /// Tells a machine what changed in its clusters.
+    pub(super) fn tell(&mut self, chain: usize) {
+        for name in self.chains[chain].config.chain.clone() {
+            let Some(cluster) = self.clusters.iter().find(|c| c.config.name == name) else { continue };
+            if let Some(verdict) = self.chains[chain].tell(cluster) {
+                let (standing, trouble) = (verdict.standing, verdict.trouble);
+                self.step(chain, Input::Standing { cluster: name, standing, trouble });
+            }
+        }
+    }
+
+    fn step(&mut self, chain: usize, input: Input) {
+        self.with_moment(chain, |machine, moment| machine.step(input, moment));
+    }
+
+    /// Steps a machine and does what it says.
+    pub(super) fn with_moment(
+        &mut self,
+        chain: usize,
+        step: impl FnOnce(&mut Machine, &mut Moment<'_>) -> Vec<Action>,
+    ) {
+        let names = &self.chains[chain].config.chain;
+        let members = self.clusters.iter().filter(|c| names.contains(&c.config.name));
+        let max_epoch = members.map(Watched::max_epoch).max().unwrap_or(-1);
+        let now = self.around.clock.now();
+        let mut moment = Moment { now, generation: &mut self.generation, max_epoch };
+        for action in step(&mut self.chains[chain].machine, &mut moment) {
+            self.act(chain, action);
+        }
+    }
+
+    fn act(&mut self, chain: usize, action: Action) {
+        match action {
+            Action::Fence { generation } => {
+                self.publish(generation);
+                let ticket = self.save();
+                self.await_fence(chain, generation, ticket);
+            }
+            Action::Activate { generation, cluster, .. } => {
+                self.publish(generation);
+                self.save();
+                if let Some(cluster) = self.cluster(&cluster) {
+                    cluster.refresher.refresh();
+                }
+            }
+            Action::Close { generation } => self.publish(generation),
+            Action::Report(switch) => {
+                let now = self.around.clock.now();
+                self.chains[chain].remember(&switch, &self.clusters, now);
+                self.save();
+            }
+        }
+    }
+
+    /// The second phase of a switch begins when the data plane is done with older snapshots and the state is stored; the
+    /// machine itself goes on when neither happens in time.
+    fn await_fence(&self, chain: usize, generation: u64, ticket: Ticket) {
+        let (fence, events) = (self.around.fence.clone(), self.events.clone());
+        let name = self.chains[chain].config.name.clone();
+        self.around.tasks.spawn(async move {
+            let both = async { tokio::join!(fence.passed(generation), ticket.stored()) };
+            if timeout(FENCE_WAIT, both).await.is_err() {
+                tracing::warn!(
+                    virtual_cluster = &*name,
+                    generation,
+                    "connections or the state store did not follow within {FENCE_WAIT:?}; the switch goes on"
+                );
+            }
+            events.send(Event::Fenced(name, generation));
+        });
+    }
+
+    pub(super) fn cluster(&mut self, name: &str) -> Option<&mut Watched> {
+        self.clusters.iter_mut().find(|c| *c.config.name == *name)
+    }
+
+    pub(super) fn publish_next(&mut self) {
+        self.generation += 1;
+        self.publish(self.generation);
+    }
+
+    fn publish(&mut self, generation: u64) {
+        debug_assert_eq!(generation, self.generation, "actions are carried out before the next step");
+        let snapshot = publish::snapshot(generation, &self.clusters, &self.chains, &self.ours);
+        self.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    pub(super) fn save(&mut self) -> Ticket {
+        self.reserved = self.generation + RESERVE;
+        let state = State {
+            generation: self.reserved,
+            clusters: self.clusters.iter_mut().map(|c| (c.config.name.clone(), c.state())).collect(),
+            virtual_clusters: self.chains.iter().map(|c| (c.config.name.clone(), c.state())).collect(),
+        };
+        self.writer.write(state)
+    }
+}
