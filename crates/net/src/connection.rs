@@ -112,7 +112,9 @@ impl Connection {
                 return close;
             }
             match self.wait(&drain).await {
-                Wake::Snapshot | Wake::Ready(Ok(())) | Wake::Upstream(_, Ok(())) => {}
+                // Waiting for a change marks it as seen: look at it again.
+                Wake::Snapshot => self.snapshots.mark_changed(),
+                Wake::Ready(Ok(())) | Wake::Upstream(_, Ok(())) => {}
                 Wake::Timer => self.tick(),
                 Wake::Drain => self.draining = true,
                 Wake::Ready(Err(error)) => self.close(CloseReason::ClientError, error.to_string()),

@@ -29,17 +29,19 @@ pub(super) fn play(stage: &mut Stage) -> Result<Outcome, String> {
     say("the third one is killed: the primary has lost its quorum");
     let failed_at = now_ns();
     stage.primary.kill(&[2]);
-    let moved = wait_active(stage, "secondary", MOVE).and_then(|()| stage.wait_traffic(failed_at, MOVE));
+    let moved =
+        wait_active(stage, "secondary", failed_at, MOVE).and_then(|_| stage.wait_traffic(failed_at, MOVE));
     note(moved, "every partition is served by the secondary");
     sleep(SETTLE);
 
     say("the three brokers are started again");
+    let restarted_at = now_ns();
     stage.primary.restart(&[0, 1, 2])?;
     stage.primary.wait_ready()?;
-    let back = wait_active(stage, "primary", RECOVERY);
-    let failback_at = now_ns();
-    let back = back.and_then(|()| stage.wait_traffic(failback_at, MOVE));
-    note(back, "every partition is served by the primary again");
+    // The decision may come before the last broker is ready.
+    let back = wait_active(stage, "primary", restarted_at, RECOVERY);
+    let failback_at = *back.as_ref().unwrap_or(&now_ns());
+    note(back.and_then(|at| stage.wait_traffic(at, MOVE)), "every partition is served by the primary again");
     sleep(SETTLE);
 
     let ended_at = now_ns();
@@ -54,11 +56,8 @@ fn note(result: Result<(), String>, done: &str) {
     }
 }
 
-fn wait_active(stage: &Stage, name: &str, limit: Duration) -> Result<(), String> {
-    wait_for(limit, || match stage.active() {
-        Some(active) if *active == *name => Ok(()),
-        active => Err(format!("{} serves", active.as_deref().unwrap_or("no cluster"))),
-    })
+fn wait_active(stage: &Stage, name: &str, since: u64, limit: Duration) -> Result<u64, String> {
+    wait_for(limit, || stage.active_since(name, since))
 }
 
 fn judge(stage: &mut Stage, failed_at: u64, failback_at: u64, ended_at: u64) -> Result<Outcome, String> {

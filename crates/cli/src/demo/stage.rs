@@ -13,7 +13,7 @@ use pointsman_testkit::{
 use std::{
     collections::HashSet,
     net::TcpListener,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 use tokio::{runtime::Runtime, sync::watch};
@@ -34,8 +34,11 @@ pub(super) struct Stage {
     producers: Vec<Driver>,
     consumer: Driver,
     running: Option<Running>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
+    moves: Moves,
 }
+
+/// Every change of the active cluster: when, and which one since then.
+type Moves = Arc<Mutex<Vec<(u64, Option<Arc<str>>)>>>;
 
 impl Stage {
     /// Starts all of it and waits until every producer and the consumer are at work on every partition.
@@ -56,16 +59,18 @@ impl Stage {
         let first = first_free_port()?;
         let config = config(&primary, &secondary, first)?;
         let running = runtime.block_on(Running::start(config)).map_err(|e| e.to_string())?;
-        let snapshots = running.snapshots();
+        let moves = note_moves(runtime, running.snapshots());
         say(&format!("Pointsman serves 127.0.0.1:{first}-{}: any Kafka client can join", first + SLOTS - 1));
         let (producers, consumer) = clients(&program, first)?;
-        Ok(Self { kafka, primary, secondary, producers, consumer, running: Some(running), snapshots })
+        Ok(Self { kafka, primary, secondary, producers, consumer, running: Some(running), moves })
     }
 
-    /// Name of the active cluster.
-    pub(super) fn active(&self) -> Option<Arc<str>> {
-        let snapshot = self.snapshots.borrow();
-        snapshot.virtual_clusters.first()?.active.as_ref().map(|a| a.cluster.name.clone())
+    /// When a cluster became active, at or after `since`.
+    pub(super) fn active_since(&self, name: &str, since: u64) -> Result<u64, String> {
+        let moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = moves.iter().find(|(at, active)| *at >= since && active.as_deref() == Some(name));
+        let serving = moves.last().and_then(|(_, active)| active.as_deref()).unwrap_or("no cluster");
+        found.map(|(at, _)| *at).ok_or_else(|| format!("{serving} serves"))
     }
 
     /// Waits until each producer has been acknowledged, and the consumer has read, on every partition since `since`.
@@ -137,6 +142,29 @@ impl Stage {
             runtime.block_on(running.stop());
         }
     }
+}
+
+fn note_moves(runtime: &Runtime, mut snapshots: watch::Receiver<Arc<Snapshot>>) -> Moves {
+    let moves = Moves::default();
+    let noted = moves.clone();
+    runtime.spawn(async move {
+        loop {
+            let active = active(&snapshots.borrow_and_update());
+            let mut moves = noted.lock().unwrap_or_else(PoisonError::into_inner);
+            if moves.last().is_none_or(|(_, last)| *last != active) {
+                moves.push((now_ns(), active));
+            }
+            drop(moves);
+            if snapshots.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    moves
+}
+
+fn active(snapshot: &Snapshot) -> Option<Arc<str>> {
+    snapshot.virtual_clusters.first()?.active.as_ref().map(|a| a.cluster.name.clone())
 }
 
 fn clients(program: &Program, first: u16) -> Result<(Vec<Driver>, Driver), String> {
