@@ -149,18 +149,20 @@ fn note_moves(runtime: &Runtime, mut snapshots: watch::Receiver<Arc<Snapshot>>) 
     let noted = moves.clone();
     runtime.spawn(async move {
         loop {
-            let active = active(&snapshots.borrow_and_update());
-            let mut moves = noted.lock().unwrap_or_else(PoisonError::into_inner);
-            if moves.last().is_none_or(|(_, last)| *last != active) {
-                moves.push((now_ns(), active));
-            }
-            drop(moves);
+            note_move(&noted, active(&snapshots.borrow_and_update()));
             if snapshots.changed().await.is_err() {
                 return;
             }
         }
     });
     moves
+}
+
+fn note_move(moves: &Moves, active: Option<Arc<str>>) {
+    let mut moves = moves.lock().unwrap_or_else(PoisonError::into_inner);
+    if moves.last().is_none_or(|(_, last)| *last != active) {
+        moves.push((now_ns(), active));
+    }
 }
 
 fn active(snapshot: &Snapshot) -> Option<Arc<str>> {

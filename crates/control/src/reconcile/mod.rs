@@ -8,8 +8,6 @@ mod cluster;
 mod configure;
 mod run;
 mod status;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use self::{chain::Chain, cluster::Watched};
 use crate::{

@@ -48,6 +48,14 @@ pub struct Producer {
     pub sequence: i32,
 }
 
+impl Producer {
+    /// The idempotent producer of a batch.
+    pub(crate) fn of(batch: &BatchHeader) -> Option<Self> {
+        let (id, epoch, sequence) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
+        (id >= 0 && sequence >= 0).then_some(Self { id, epoch, sequence })
+    }
+}
+
 /// What a request is about.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
@@ -221,8 +229,7 @@ impl Scanner<'_> {
     fn text(&mut self, event: &Event, value: &[u8]) {
         let Ok(value) = std::str::from_utf8(value) else { return };
         if event.field.id == self.ids().name {
-            let known = self.cx.topology.topics.get_key_value(value).map(|(name, _)| name.clone());
-            let name = Some(known.unwrap_or_else(|| value.into()));
+            let name = Some(topic_name(value, self.cx));
             self.scan.topics.push(TopicRef { name, virtual_id: Uuid::nil() });
         } else if self.keys != Entity::None && event.field.entity == self.keys {
             self.scan.keys.push(value.into());
@@ -231,10 +238,9 @@ impl Scanner<'_> {
 
     fn topic_id(&mut self, field: u16, bytes: &mut [u8]) {
         let Ok(virtual_id) = Uuid::from_slice(bytes) else { return };
-        let name = self.cx.virtual_cluster.topic_ids.name(virtual_id);
-        let real = name.as_ref().and_then(|n| self.cx.topology.topics.get(n)).map(|t| t.id);
+        let (name, real) = topic_of(virtual_id, self.cx);
         match real {
-            Some(real) if !real.is_nil() => bytes.copy_from_slice(real.as_bytes()),
+            Some(real) => bytes.copy_from_slice(real.as_bytes()),
             _ if virtual_id.is_nil() => {}
             _ => self.scan.foreign_ids.push(virtual_id),
         }
@@ -272,13 +278,22 @@ impl Scanner<'_> {
         let Some(partition) = self.scan.partitions.last_mut() else { return };
         if partition.producer.is_none()
             && let Some(batch) = BatchHeader::parse(bytes)
-            && batch.producer_id >= 0
-            && batch.base_sequence >= 0
         {
-            let (id, epoch, sequence) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
-            partition.producer = Some(Producer { id, epoch, sequence });
+            partition.producer = Producer::of(&batch);
         }
     }
+}
+
+/// The name of a topic, shared with the topology where it is known there.
+pub(crate) fn topic_name(name: &str, cx: &Context<'_>) -> Arc<str> {
+    cx.topology.topics.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone())
+}
+
+/// The name that a virtual topic id stands for, and the topic's id on the active cluster, as far as they are known.
+pub(crate) fn topic_of(virtual_id: Uuid, cx: &Context<'_>) -> (Option<Arc<str>>, Option<Uuid>) {
+    let name = cx.virtual_cluster.topic_ids.name(virtual_id);
+    let real = name.as_ref().and_then(|n| cx.topology.topics.get(n)).map(|t| t.id);
+    (name, real.filter(|id| !id.is_nil()))
 }
 
 fn read_i32(bytes: &[u8]) -> i32 {

@@ -22,6 +22,7 @@ use pointsman_wire::{
     header, tables,
     value::{self, Struct},
 };
+use std::collections::VecDeque;
 
 const JOIN_GROUP: i16 = 11;
 const LEAVE_GROUP: i16 = 13;
@@ -69,7 +70,7 @@ impl Session {
             let (part, seen) = translated(exchange, &frame, &cx)?;
             self.note(id, &seen, out);
             if let Some(State::Merging(merge)) = self.exchange(id).map(|e| &mut e.state) {
-                merge.outstanding.retain(|p| p.node != node);
+                merge.take(node);
                 merge.parts.push(part);
             }
             self.complete_merge(id, now, out);
@@ -123,7 +124,7 @@ impl Session {
         let due = merge.deadline.is_some_and(|d| d <= now);
         let satisfied =
             exchange.rule.key == 1 && fetch_satisfied(&merge.parts, exchange.scan.fetch.min_bytes);
-        if !merge.outstanding.is_empty() && !due && !satisfied {
+        if merge.open || (!merge.outstanding.is_empty() && !due && !satisfied) {
             return;
         }
         let parts = std::mem::take(&mut merge.parts);
@@ -152,7 +153,7 @@ impl Session {
     }
 
     /// Polls that a Fetch was answered without stay for the next one.
-    fn leave_polls(&mut self, id: ExchangeId, version: i16, parts: &[Part]) {
+    fn leave_polls(&mut self, id: ExchangeId, version: i16, parts: &VecDeque<Part>) {
         for part in parts {
             let Some(link) = self.links.get_mut(&part.node) else { continue };
             for pending in &mut link.pending {

@@ -31,6 +31,29 @@ impl Session {
             Err(error) => return self.bad_header(&frame, &error.to_string(), now, out),
         };
         let (key, version, correlation, len) = header;
+        let Some((id, rule)) = self.admit(key, version, correlation, now, out) else { return };
+        match rule.route {
+            // An empty offer would tell the client that nothing is supported, which some take as final.
+            Route::Local if self.virtual_cluster.offer.apis.is_empty() => {
+                close(CloseReason::NoCluster, "no cluster of the chain has been reached yet".into(), out);
+            }
+            Route::Local => {
+                self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
+            }
+            _ => self.dispatch(id, frame, 4 + len, now, out),
+        }
+        self.flush(now, out);
+    }
+
+    /// Opens the exchange of a request, if its api and version are offered.
+    pub(super) fn admit(
+        &mut self,
+        key: i16,
+        version: i16,
+        correlation: i32,
+        now: Now,
+        out: &mut Output,
+    ) -> Option<(ExchangeId, &'static Rule)> {
         if let Some(api) = usize::try_from(key).ok().and_then(|k| self.metrics.apis.get(k)) {
             api.requests.add(1);
         }
@@ -40,7 +63,8 @@ impl Session {
             let detail = format!(
                 "api key {key} version {version} ({name}) is not offered; the client must use ApiVersions"
             );
-            return bad_request(detail, out);
+            bad_request(detail, out);
+            return None;
         };
         let id = self.first + self.exchanges.len() as u64;
         self.exchanges.push_back(Exchange {
@@ -53,17 +77,7 @@ impl Session {
             tried: Vec::new(),
             state: State::Routing,
         });
-        match rule.route {
-            // An empty offer would tell the client that nothing is supported, which some take as final.
-            Route::Local if self.virtual_cluster.offer.apis.is_empty() => {
-                close(CloseReason::NoCluster, "no cluster of the chain has been reached yet".into(), out);
-            }
-            Route::Local => {
-                self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
-            }
-            _ => self.dispatch(id, frame, 4 + len, now, out),
-        }
-        self.flush(now, out);
+        Some((id, rule))
     }
 
     /// As Kafka does: an ApiVersions request that is too new gets an answer, anything else ends the connection.
@@ -299,7 +313,7 @@ pub(super) fn is_chosen(chosen: Option<&[usize]>, number: usize) -> bool {
     chosen.is_none_or(|c| c.binary_search(&number).is_ok())
 }
 
-fn bad_request(detail: String, out: &mut Output) {
+pub(super) fn bad_request(detail: String, out: &mut Output) {
     close(CloseReason::BadRequest, detail, out);
 }
 

@@ -7,6 +7,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::value::Struct;
+use std::collections::VecDeque;
 
 /// Number of an exchange on its connection: 0, 1, 2, … in the order of the requests.
 pub(super) type ExchangeId = u64;
@@ -49,8 +50,10 @@ pub(super) enum State {
 /// Answers on their way to one.
 #[derive(Debug)]
 pub(super) struct Merge {
-    /// What has not been answered yet.
-    pub(super) outstanding: Vec<Part>,
+    /// What has not been answered yet, in the order in which it was sent: a broker answers in that order.
+    pub(super) outstanding: VecDeque<Part>,
+    /// More parts will be sent: the request is still coming in.
+    pub(super) open: bool,
     /// The answers so far, in virtual identifiers.
     pub(super) parts: Vec<Struct>,
     /// When the answer is due whatever is missing; only a Fetch has one.
@@ -63,6 +66,14 @@ pub(super) struct Part {
     pub(super) node: NodeId,
     /// Partitions or keys, as indices into the scan, in ascending order; empty where every broker is asked the same.
     pub(super) chosen: Vec<usize>,
+}
+
+impl Merge {
+    /// The part that `node` was asked first, which is the one that its next answer is for.
+    pub(super) fn take(&mut self, node: NodeId) -> Option<Part> {
+        let at = self.outstanding.iter().position(|p| p.node == node)?;
+        self.outstanding.remove(at)
+    }
 }
 
 impl Exchange {

@@ -30,7 +30,9 @@ impl Session {
                 format!("broker {node} went away, perhaps with Produce requests that expect no answer");
             close(CloseReason::UpstreamFailed, detail, out);
         }
-        let sent = link.pending.len().saturating_sub(unsent);
+        // A frame of which only a part has left was not carried out.
+        let half = usize::from(self.incoming.as_mut().is_some_and(|i| i.cut(node, link.pending.back())));
+        let sent = link.pending.len().saturating_sub(unsent.max(half));
         for (number, pending) in link.pending.into_iter().enumerate() {
             match pending.purpose {
                 Purpose::Exchange { id, .. } => self.lost(id, node, number < sent, now, out),
@@ -48,6 +50,9 @@ impl Session {
         self.links.clear();
         self.fetch_sessions.clear();
         self.share_broker = None;
+        if let Some(incoming) = &mut self.incoming {
+            incoming.doom();
+        }
         if self.is_switching() {
             // The answers that name the new leaders can be given in a moment.
             return;
@@ -55,6 +60,10 @@ impl Session {
         self.waiting = None;
         let last = self.first + self.exchanges.len() as u64;
         for id in self.first..last {
+            if self.incoming.as_ref().is_some_and(|i| i.is(id)) {
+                // It is answered when all of it has come.
+                continue;
+            }
             let Some(exchange) = self.exchange(id) else { continue };
             match &exchange.state {
                 State::Whole | State::Merging(_) | State::Held { .. } | State::Routing => {
@@ -84,8 +93,8 @@ impl Session {
         let Some(exchange) = self.exchange(id) else { return };
         let part = match &mut exchange.state {
             State::Merging(merge) => {
-                let Some(at) = merge.outstanding.iter().position(|p| p.node == node) else { return };
-                Some(merge.outstanding.remove(at).chosen)
+                let Some(part) = merge.take(node) else { return };
+                Some(part.chosen)
             }
             State::Whole => None,
             State::Streaming => {

@@ -2,7 +2,7 @@
 //!
 //! The caller feeds complete request frames, complete response frames and events, and carries out what [`Output`] says. Answers leave in the
 //! order of the requests, whoever gave them; a split request has one answer; a switch ends everything that was under way to the old
-//! cluster. Large Fetch responses are not collected: see [`stream`].
+//! cluster. Large Fetch responses are not collected (see [`stream`]), nor are large Produce requests (see [`Session::receive`]).
 //!
 //! ```text
 //!  request ─▶ translate ─▶ route ─┬─▶ whole ──▶ one broker ────────────▶ translate ─┐
@@ -18,6 +18,8 @@ mod fail;
 pub mod gate;
 pub mod members;
 mod merge;
+mod produce_parts;
+mod produce_stream;
 mod refuse;
 mod route;
 mod send;
@@ -38,6 +40,7 @@ use exchange::{Exchange, ExchangeId, State};
 use gate::Gate;
 use members::Members;
 use pointsman_wire::value::Struct;
+use produce_stream::Incoming;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -58,14 +61,14 @@ pub struct Output {
     pub close: Option<Close>,
 }
 
-/// A frame for a broker.
+/// A frame for a broker, or a piece of one: the pieces of a frame follow each other without others between them.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// The broker; see [`Session::address`].
     pub node: NodeId,
-    /// The frame, size included.
+    /// The bytes, size included.
     pub frame: Bytes,
-    /// Whether a response will come.
+    /// Whether a response will come. Of a request in pieces the first one says so.
     pub answered: bool,
 }
 
@@ -88,6 +91,8 @@ pub struct Session {
     first: ExchangeId,
     links: BTreeMap<NodeId, Link>,
     waiting: Option<Waiting>,
+    /// A large Produce request that is passing through. While there is one, no further request is read.
+    incoming: Option<Incoming>,
     fetch_sessions: HashMap<i32, NodeId>,
     share_broker: Option<NodeId>,
     gate: Arc<Gate>,
@@ -165,6 +170,7 @@ impl Session {
             first: 0,
             links: BTreeMap::new(),
             waiting: None,
+            incoming: None,
             fetch_sessions: HashMap::new(),
             share_broker: None,
             gate,
@@ -181,7 +187,16 @@ impl Session {
 
     /// Whether another request may be fed: none waits to be routed, and not too many wait for an answer.
     pub fn accepts(&self) -> bool {
-        self.waiting.is_none() && !self.is_switching() && self.exchanges.len() < limits::IN_FLIGHT
+        let busy = self.waiting.is_some() || self.incoming.is_some();
+        !busy && !self.is_switching() && self.exchanges.len() < limits::IN_FLIGHT
+    }
+
+    /// Whether bytes of the client are of use now: of a next request, or of the one that is coming in.
+    pub fn reads(&self) -> bool {
+        match &self.incoming {
+            Some(incoming) => !incoming.waits() && !self.is_switching(),
+            None => self.accepts(),
+        }
     }
 
     /// Whether the old cluster is fenced off and the new one not yet active.
@@ -225,12 +240,13 @@ impl Session {
             return None;
         }
         let waiting = self.waiting.as_ref().map(|w| w.until);
+        let incoming = self.incoming.as_ref().and_then(Incoming::until);
         let exchanges = self.exchanges.iter().filter_map(|e| match &e.state {
             State::Merging(merge) => merge.deadline,
             State::Held { until, .. } => Some(*until),
             _ => None,
         });
-        waiting.into_iter().chain(exchanges).min()
+        waiting.into_iter().chain(incoming).chain(exchanges).min()
     }
 
     /// Whether the observed topology has moved on since the session last looked.
@@ -241,7 +257,8 @@ impl Session {
     /// Whether something waits for a change of the topology. If so the task is woken by it.
     pub fn poll_topology(&self, waker: &std::task::Waker) -> bool {
         let held = self.exchanges.iter().any(|e| matches!(e.state, State::Held { .. }));
-        let Some(active) = self.active().filter(|_| held || self.waiting.is_some()) else { return false };
+        let waits = held || self.waiting.is_some() || self.incoming.as_ref().is_some_and(Incoming::waits);
+        let Some(active) = self.active().filter(|_| waits) else { return false };
         active.cluster.topology.wake_on_change(waker);
         self.topology_moved()
     }

@@ -113,7 +113,8 @@ impl Session {
 
     /// A broker for a request that any can serve: one that is connected, else the slot's own, else any listed, else a bootstrap server.
     pub(super) fn any(&self, id: ExchangeId, tried: &[NodeId], cx: &Context<'_>) -> Option<NodeId> {
-        let fresh = |node: &NodeId| !tried.contains(node) && !self.is_overtaken(id, *node);
+        let amid = |node: &NodeId| self.incoming.as_ref().is_some_and(|i| i.goes_to(*node));
+        let fresh = |node: &NodeId| !tried.contains(node) && !amid(node) && !self.is_overtaken(id, *node);
         let listed = |node: &NodeId| cx.topology.brokers.get(node).is_some_and(|b| b.listed);
         let connected = self.links.keys().copied().find(|n| fresh(n) && listed(n));
         let own = || self.slot_broker(cx).filter(|n| fresh(n) && listed(n));

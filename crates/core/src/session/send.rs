@@ -17,7 +17,7 @@ use pointsman_wire::{
     value::{self, Struct, Value},
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -154,7 +154,7 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) {
-        let mut merge = Merge { outstanding: Vec::new(), parts, deadline };
+        let mut merge = Merge { outstanding: VecDeque::new(), parts, deadline, open: false };
         for (part, body) in bodies {
             self.send_part(id, frame, part, &body, &mut merge, out);
         }
@@ -185,12 +185,12 @@ impl Session {
         let poll = (key == 1).then(|| frame.slice(12..));
         match poll.as_ref().and_then(|p| link.take_poll(p, id)) {
             Some(Poll::Answered(answer)) => return merge.parts.push(answer),
-            Some(Poll::UnderWay) => return merge.outstanding.push(part),
+            Some(Poll::UnderWay) => return merge.outstanding.push_back(part),
             None => {}
         }
         if answered {
             link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll } });
-            merge.outstanding.push(part);
+            merge.outstanding.push_back(part);
         }
         out.sends.push(Outgoing { node, frame, answered });
     }

@@ -64,6 +64,7 @@ pub(crate) struct Rig {
     pub(crate) dropped: Vec<NodeId>,
     pub(crate) close: Option<Close>,
     sends: Vec<Outgoing>,
+    rest: BytesMut,
     replies: Vec<Bytes>,
     asked: BTreeMap<i32, (i16, i16)>,
     next: i32,
@@ -144,6 +145,7 @@ impl Rig {
             dropped: Vec::new(),
             close: None,
             sends: Vec::new(),
+            rest: BytesMut::new(),
             replies: Vec::new(),
             asked: BTreeMap::new(),
             next: 100,
@@ -173,6 +175,68 @@ impl Rig {
         let mut out = Output::default();
         self.session.request(BytesMut::from(frame), self.now, &mut out);
         self.absorb(out);
+    }
+
+    /// The client begins a request that is fed in pieces.
+    pub(crate) fn begin(&mut self, correlation: i32, api: (i16, i16), size: usize) {
+        self.asked.insert(correlation, api);
+        self.session.begin(size);
+    }
+
+    /// Feeds pieces of it; what is not taken stays.
+    pub(crate) fn receive(&mut self, input: &mut BytesMut) -> bool {
+        let mut out = Output::default();
+        let complete = self.session.receive(input, self.now, &mut out);
+        self.absorb(out);
+        self.rest = input.clone();
+        complete
+    }
+
+    /// What was fed and not taken yet.
+    pub(crate) fn take_rest(&mut self) -> BytesMut {
+        std::mem::take(&mut self.rest)
+    }
+
+    /// The bytes that have left, whatever they are.
+    pub(crate) fn sent_bytes(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.sends).into_iter().map(|o| o.frame).collect()
+    }
+
+    /// Brokers that were sent anything, in order; nothing is taken.
+    pub(crate) fn sent_nodes(&self) -> Vec<NodeId> {
+        self.sends.iter().map(|o| o.node).collect()
+    }
+
+    /// Requests put together from their pieces, and what is left of an incomplete one.
+    pub(crate) fn sent_pieces(&mut self) -> (Vec<Sent>, Vec<u8>) {
+        let (mut whole, mut bytes, mut node, mut answered) = (Vec::new(), Vec::new(), 0, false);
+        for piece in std::mem::take(&mut self.sends) {
+            if bytes.is_empty() {
+                (node, answered) = (piece.node, piece.answered);
+            }
+            assert!(piece.node == node && !piece.frame.is_empty(), "pieces of a frame follow each other");
+            bytes.extend_from_slice(&piece.frame);
+            let size = u32::from_be_bytes(bytes[..4].try_into().expect("a head is never cut")) as usize;
+            assert!(bytes.len() <= size + 4, "more than a frame");
+            if bytes.len() == size + 4 {
+                whole.push(decode(&Outgoing { node, frame: std::mem::take(&mut bytes).into(), answered }));
+            }
+        }
+        (whole, bytes)
+    }
+
+    /// `node` answers the next complete Produce request that it got.
+    pub(crate) fn answer_next(&mut self, node: NodeId) {
+        let mine: Vec<_> = self.sends.extract_if(.., |o| o.node == node).collect();
+        let mut others = std::mem::replace(&mut self.sends, mine);
+        let (mut whole, _) = self.sent_pieces();
+        let first = whole.remove(0);
+        for sent in whole {
+            let frame = value::encode_request(sent.key, sent.version, sent.correlation, None, &sent.body);
+            others.push(Outgoing { node, frame: frame.expect("encodes").into(), answered: sent.answered });
+        }
+        self.sends = others;
+        self.answer(&first, &crate::bodies::good(&first));
     }
 
     /// What has left for brokers since the last call.

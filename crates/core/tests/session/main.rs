@@ -10,6 +10,8 @@ mod hostile;
 mod ids;
 mod links;
 mod order;
+mod produce_failures;
+mod produce_stream;
 mod split;
 mod stream;
 mod switch;
