@@ -60,7 +60,7 @@ impl fmt::Display for CallError {
             Self::Resolve(e) => write!(f, "the name does not resolve: {e}"),
             Self::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => f.write_str("connection closed"),
             Self::Io(e) => write!(f, "{e}"),
-            Self::Protocol(what) => write!(f, "not a Kafka broker's answer: {what}"),
+            Self::Protocol(what) => write!(f, "unexpected answer: {what}"),
             Self::Code(code) => write!(f, "error code {code}"),
         }
     }
