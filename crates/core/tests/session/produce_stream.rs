@@ -2,18 +2,11 @@
 
 use crate::{
     bodies::{Places, at, batch, code, each, errors, good, list_offsets, of, places, produce},
-    harness::{MS, Rig, Sent, observation, primary_topics, topic},
+    harness::{Rig, Sent},
 };
 use bytes::{Bytes, BytesMut};
-use pointsman_core::{
-    Now, limits,
-    metrics::CloseReason,
-    session::{Output, Session},
-};
-use pointsman_wire::{
-    tables,
-    value::{self, Struct, Value},
-};
+use pointsman_core::{limits, session::Session};
+use pointsman_wire::value::{self, Struct, Value};
 
 pub(crate) const ONE: Places<'static> = &[("orders", &[1])];
 pub(crate) const SOME: Places<'static> = &[("orders", &[0, 1, 2]), ("lines", &[2])];
