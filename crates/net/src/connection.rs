@@ -9,11 +9,13 @@
 //! Both directions run on one task, so nothing is handed between threads. Whatever has no room is not read: bytes stay in
 //! the kernel, and the other side feels it.
 
+mod requests;
+
 use crate::{
     dial,
     fence::Mark,
     listener::Shared,
-    upstream::{self, Upstream, WriteQueue},
+    upstream::{Upstream, WriteQueue},
 };
 use bytes::{Buf, BytesMut};
 use pointsman_core::{
@@ -59,9 +61,13 @@ pub(crate) struct Connection {
     output: WriteQueue,
     upstreams: BTreeMap<NodeId, Upstream>,
     closing: Option<Close>,
-    /// When the client last sent something, as long as a frame of it is incomplete.
+    /// When the client last sent something, or was begun to be read from.
     progress: Now,
+    /// Whether it was read from in the last round.
+    reading: bool,
     draining: bool,
+    /// Nobody publishes snapshots any more.
+    orphaned: bool,
 }
 
 /// Why a wait ended.
@@ -94,7 +100,9 @@ impl Connection {
             upstreams: BTreeMap::new(),
             closing: None,
             progress,
+            reading: false,
             draining: false,
+            orphaned: false,
         }
     }
 
@@ -124,15 +132,17 @@ impl Connection {
     }
 
     async fn wait(&mut self, drain: &CancellationToken) -> Wake {
-        let deadline = self.deadline();
-        let Self { client, session, snapshots, input: _, output, upstreams, .. } = self;
-        let reads = session.accepts() && !self.draining && queued(upstreams) < limits::UPSTREAM_QUEUE;
+        let (deadline, reads) = (self.deadline(), self.reads());
+        let Self { client, session, snapshots, output, upstreams, orphaned, .. } = self;
         let room = output.len < limits::DOWNSTREAM_QUEUE;
         let ready =
             std::future::poll_fn(|cx| poll_ready(client, session, output, upstreams, reads, room, cx));
         tokio::select! {
             biased;
-            changed = snapshots.changed() => if changed.is_ok() { Wake::Snapshot } else { Wake::Drain },
+            changed = snapshots.changed(), if !*orphaned => {
+                *orphaned = changed.is_err();
+                if *orphaned { Wake::Drain } else { Wake::Snapshot }
+            }
             wake = ready => wake,
             () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Timer,
             () = drain.cancelled(), if !self.draining => Wake::Drain,
@@ -178,23 +188,11 @@ impl Connection {
         let now = self.shared.now();
         self.session.tick(now, &mut out);
         self.apply(out);
-        if !self.input.is_empty()
-            && self.session.accepts()
-            && now.saturating_sub(self.progress) >= limits::FRAME_STALL
-        {
-            let detail = format!(
-                "{} bytes of a request came, and no more for {:?}",
-                self.input.len(),
-                limits::FRAME_STALL
-            );
-            self.close(CloseReason::Stalled, detail);
-        }
+        self.check_progress(now);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let stalled =
-            (!self.input.is_empty() && self.session.accepts()).then(|| self.progress + limits::FRAME_STALL);
-        let next = self.session.deadline().into_iter().chain(stalled).min();
+        let next = self.session.deadline().into_iter().chain(self.stalled_at()).min();
         next.map(|at| self.shared.instant(at))
     }
 
@@ -300,64 +298,6 @@ impl Connection {
                 self.close(CloseReason::BadResponse, format!("broker {node}: {error}"));
                 false
             }
-        }
-    }
-
-    fn serve_client(&mut self) -> bool {
-        if self.closing.is_some() {
-            return false;
-        }
-        self.requests();
-        if !self.session.accepts() || self.draining || queued(&self.upstreams) >= limits::UPSTREAM_QUEUE {
-            return false;
-        }
-        let missing = upstream::missing(&self.input);
-        match upstream::read(&self.client, &mut self.input, missing) {
-            Ok(0) => false,
-            Ok(n) => {
-                self.shared.metrics.bytes_in.add(n as u64);
-                self.progress = self.shared.now();
-                self.requests();
-                true
-            }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.close(CloseReason::ClientClosed, "the client closed its connection".into());
-                false
-            }
-            Err(error) => {
-                self.close(CloseReason::ClientError, error.to_string());
-                false
-            }
-        }
-    }
-
-    /// Feeds complete requests to the session for as long as it takes any.
-    fn requests(&mut self) {
-        while self.closing.is_none()
-            && self.session.accepts()
-            && queued(&self.upstreams) < limits::UPSTREAM_QUEUE
-        {
-            let Some(prefix) = self.input.first_chunk::<4>() else { return };
-            let size = match frame::frame_size(*prefix, limits::MAX_REQUEST) {
-                Ok(size) => size,
-                Err(error) => return self.close(CloseReason::BadRequest, error.to_string()),
-            };
-            let key = self.input.get(4..6).map(|b| i16::from_be_bytes([b[0], b[1]]));
-            if size > limits::MAX_CONTROL_REQUEST && key.is_some_and(|k| k != 0) {
-                let detail = format!(
-                    "{size} bytes for api key {}; only Produce may exceed {}",
-                    key.unwrap_or(0),
-                    limits::MAX_CONTROL_REQUEST
-                );
-                return self.close(CloseReason::BadRequest, detail);
-            }
-            if self.input.len() < size + 4 {
-                return;
-            }
-            let frame = self.input.split_to(size + 4);
-            let mut out = Output::default();
-            self.session.request(frame, self.shared.now(), &mut out);
-            self.apply(out);
         }
     }
 

@@ -95,6 +95,11 @@ impl VirtualListener {
         let sockets = (first..=last).map(open).collect::<Result<_, _>>()?;
         Ok(Self { name: config.name.clone(), sockets })
     }
+
+    /// Where it listens, in the order of the ports: with port 0, what the system chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.sockets.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect()
+    }
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -1,0 +1,118 @@
+//! The client's side of a connection: bytes in, requests to the session.
+
+use super::{Connection, queued};
+use crate::upstream;
+use pointsman_core::{
+    Now, limits,
+    metrics::CloseReason,
+    session::{Output, Session},
+};
+use pointsman_wire::frame;
+use std::io;
+
+impl Connection {
+    /// Whether bytes of the client are of use now, and have room on the other side.
+    pub(super) fn reads(&self) -> bool {
+        let leaving = self.draining && !self.session.is_receiving();
+        self.session.reads() && !leaving && queued(&self.upstreams) < limits::UPSTREAM_QUEUE
+    }
+
+    pub(super) fn serve_client(&mut self) -> bool {
+        if self.closing.is_some() {
+            return false;
+        }
+        self.requests();
+        let reads = self.reads();
+        if !std::mem::replace(&mut self.reading, reads) {
+            // That nothing came meanwhile is not the client's fault.
+            self.progress = self.shared.now();
+        }
+        if !reads {
+            return false;
+        }
+        let missing = if self.session.is_receiving() { 0 } else { upstream::missing(&self.input) };
+        match upstream::read(&self.client, &mut self.input, missing) {
+            Ok(0) => false,
+            Ok(n) => {
+                self.shared.metrics.bytes_in.add(n as u64);
+                self.progress = self.shared.now();
+                self.requests();
+                true
+            }
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.close(CloseReason::ClientClosed, "the client closed its connection".into());
+                false
+            }
+            Err(error) => {
+                self.close(CloseReason::ClientError, error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Feeds requests to the session for as long as it takes any: large ones as they come, others when they are complete.
+    fn requests(&mut self) {
+        while self.closing.is_none() && queued(&self.upstreams) < limits::UPSTREAM_QUEUE {
+            let fed = if self.session.is_receiving() { self.receive() } else { self.request() };
+            if !fed {
+                return;
+            }
+        }
+    }
+
+    /// Feeds what has come of a large request. Returns whether it is complete.
+    fn receive(&mut self) -> bool {
+        let mut out = Output::default();
+        let complete = self.session.receive(&mut self.input, self.shared.now(), &mut out);
+        self.apply(out);
+        complete
+    }
+
+    /// Feeds the next request, or begins a large one. Returns whether there may be another.
+    fn request(&mut self) -> bool {
+        let Some(prefix) = self.input.first_chunk::<4>().filter(|_| self.session.accepts()) else {
+            return false;
+        };
+        let size = match frame::frame_size(*prefix, limits::MAX_REQUEST) {
+            Ok(size) => size,
+            Err(error) => {
+                self.close(CloseReason::BadRequest, error.to_string());
+                return false;
+            }
+        };
+        let Some(key) = self.input.get(4..6).map(|b| i16::from_be_bytes([b[0], b[1]])) else { return false };
+        if Session::passes(key, size) {
+            self.session.begin(size);
+            return true;
+        }
+        if size > limits::MAX_CONTROL_REQUEST {
+            let most = limits::MAX_CONTROL_REQUEST;
+            let detail = format!("{size} bytes for api key {key}; only Produce may exceed {most}");
+            self.close(CloseReason::BadRequest, detail);
+            return false;
+        }
+        if self.input.len() < size + 4 {
+            return false;
+        }
+        let frame = self.input.split_to(size + 4);
+        let mut out = Output::default();
+        self.session.request(frame, self.shared.now(), &mut out);
+        self.apply(out);
+        true
+    }
+
+    /// When the client counts as stalled: in the midst of a request from which it sends no more.
+    pub(super) fn stalled_at(&self) -> Option<Now> {
+        let amid = !self.input.is_empty() || self.session.is_receiving();
+        (amid && self.reading && self.reads()).then(|| self.progress + limits::FRAME_STALL)
+    }
+
+    pub(super) fn check_progress(&mut self, now: Now) {
+        if self.stalled_at().is_some_and(|at| at <= now) {
+            let (waited, held) = (limits::FRAME_STALL, self.input.len());
+            let detail =
+                format!("a request came in part ({held} bytes are held), and no more for {waited:?}");
+            self.close(CloseReason::Stalled, detail);
+        }
+    }
+}
