@@ -27,6 +27,8 @@ pub(super) struct Broker {
     /// Probes without outcome, oldest first: (id, start).
     in_flight: Vec<(u64, Now)>,
     last_start: Option<Now>,
+    /// Start of the newest probe whose failure was counted.
+    last_counted: Option<Now>,
     /// Start of the newest probe that succeeded: failures of older probes are old news.
     last_success: Option<Now>,
 }
@@ -52,6 +54,7 @@ impl Broker {
             streak: Streak::None,
             in_flight: Vec::new(),
             last_start: None,
+            last_counted: None,
             last_success: None,
         }
     }
@@ -89,7 +92,7 @@ impl Broker {
             Outcome::Discarded => false,
             Outcome::Success { took } => self.success(started, took, rules),
             Outcome::Failure { .. } if self.last_success.is_some_and(|last| started < last) => false,
-            Outcome::Failure { reason, refused } => self.failure(reason, refused, rules, now),
+            Outcome::Failure { reason, refused } => self.failure(started, reason, refused, rules, now),
         }
     }
 
@@ -110,14 +113,34 @@ impl Broker {
         true
     }
 
-    fn failure(&mut self, reason: Arc<str>, refused: bool, rules: &HealthConfig, now: Now) -> bool {
+    /// Failures count once per `edge_interval`, however many probes signals ask for: a hiccup of a few milliseconds
+    /// in which every new connection is reset is one failure.
+    fn failure(
+        &mut self,
+        started: Now,
+        reason: Arc<str>,
+        refused: bool,
+        rules: &HealthConfig,
+        now: Now,
+    ) -> bool {
         self.reason = Some(reason);
         self.trouble.get_or_insert(now);
         if self.state == BrokerState::Unhealthy {
             self.streak = Streak::None;
             return false;
         }
-        let count = if let Streak::Failures(n) = self.streak { n + 1 } else { 1 };
+        let Streak::Failures(count) = self.streak else {
+            return self.count_failure(1, started, refused, rules);
+        };
+        let same_hiccup = self.last_counted.is_some_and(|last| started < last + rules.edge_interval);
+        let count = if same_hiccup { count } else { count + 1 };
+        self.count_failure(count, started, refused, rules)
+    }
+
+    fn count_failure(&mut self, count: u32, started: Now, refused: bool, rules: &HealthConfig) -> bool {
+        if self.streak != Streak::Failures(count) {
+            self.last_counted = Some(started);
+        }
         if count < rules.unhealthy_after && !refused {
             self.streak = Streak::Failures(count);
             return false;

@@ -104,6 +104,19 @@ fn failures_must_be_consecutive() {
 }
 
 #[test]
+fn a_hiccup_that_many_signals_look_at_is_one_failure() {
+    let mut health = healthy(1);
+    for at in 0..4 {
+        round(&mut health, (100 + at * 10) * MS, |_| Some(failure(false)));
+    }
+    assert!(health.verdict().quorum());
+    for at in 0..2 {
+        round(&mut health, (150 + at * 50) * MS, |_| Some(failure(false)));
+    }
+    assert!(!health.verdict().quorum());
+}
+
+#[test]
 fn the_failure_of_an_older_probe_does_not_count_against_a_newer_success() {
     let mut health = healthy(1);
     let old: Vec<Probe> = (1..=3).flat_map(|i| due_now(&mut health, (50 + 50 * i) * MS)).collect();

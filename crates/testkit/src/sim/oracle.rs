@@ -2,8 +2,10 @@
 
 use pointsman_core::{
     Now,
+    config::HealthConfig,
     health::{Outcome, Standing},
 };
+use std::time::Duration;
 
 /// One cluster, judged by the outcomes of its probes.
 #[derive(Debug)]
@@ -11,6 +13,7 @@ pub(crate) struct Oracle {
     brokers: Vec<Seen>,
     unhealthy_after: u32,
     healthy_after: u32,
+    edge_interval: Duration,
     needed: usize,
     /// Standing and since when.
     pub(crate) standing: (Standing, Now),
@@ -22,14 +25,16 @@ struct Seen {
     failures: u32,
     successes: u32,
     last_success_started: Option<Now>,
+    last_counted: Option<Now>,
 }
 
 impl Oracle {
-    pub(crate) fn new(brokers: usize, unhealthy_after: u32, healthy_after: u32, now: Now) -> Self {
+    pub(crate) fn new(brokers: usize, rules: &HealthConfig, now: Now) -> Self {
         Self {
             brokers: vec![Seen::default(); brokers],
-            unhealthy_after,
-            healthy_after,
+            unhealthy_after: rules.unhealthy_after,
+            healthy_after: rules.healthy_after,
+            edge_interval: rules.edge_interval,
             needed: brokers / 2 + 1,
             standing: (Standing::Unknown, now),
         }
@@ -45,8 +50,14 @@ impl Oracle {
             }
             Outcome::Failure { .. } if seen.last_success_started.is_some_and(|s| started < s) => return,
             Outcome::Failure { refused, .. } => {
-                let count = if *refused { self.unhealthy_after } else { seen.failures + 1 };
-                (seen.failures, seen.successes) = (count, 0);
+                let again = seen.last_counted.is_none_or(|s| started >= s + self.edge_interval);
+                if *refused {
+                    seen.failures = self.unhealthy_after;
+                } else if seen.failures == 0 || again {
+                    seen.failures += 1;
+                    seen.last_counted = Some(started);
+                }
+                seen.successes = 0;
             }
         }
         if seen.failures >= self.unhealthy_after {

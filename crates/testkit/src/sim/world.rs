@@ -284,7 +284,7 @@ impl World {
         self.disk_free = self.now;
         let process = Process::start(&self.scenario, self.disk.as_ref(), self.now);
         let rules = &self.scenario.health;
-        let oracle = |n: &usize| Oracle::new(*n, rules.unhealthy_after, rules.healthy_after, self.now);
+        let oracle = |n: &usize| Oracle::new(*n, rules, self.now);
         self.checker.started(self.scenario.brokers.iter().map(oracle).collect(), self.now);
         self.disk = Some(process.stored());
         let snapshot = Published {
