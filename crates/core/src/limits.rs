@@ -1,8 +1,10 @@
 //! Every limit of the process, in one place, with its arithmetic.
 //!
-//! A client connection may hold at most: one request being collected ([`COLLECT_REQUEST`]), the requests in flight
-//! ([`IN_FLIGHT`], a few hundred bytes each), what waits for the client ([`DOWNSTREAM_QUEUE`]) and for brokers
-//! ([`UPSTREAM_QUEUE`] in all), and one response being collected per upstream ([`COLLECT_RESPONSE`]).
+//! A client connection may hold at most: one request being collected ([`COLLECT_REQUEST`] of Produce,
+//! [`MAX_CONTROL_REQUEST`] of others), the requests in flight ([`IN_FLIGHT`], a few hundred bytes each, and one with
+//! [`STREAMED_PARTITIONS`]), what waits for the client ([`DOWNSTREAM_QUEUE`]) and for brokers ([`UPSTREAM_QUEUE`] in all), and
+//! per upstream one response being collected ([`COLLECT_RESPONSE`] of a Fetch that one broker answers, [`SPLIT_FETCH`] for all
+//! parts of one that several answer, [`MAX_CONTROL_RESPONSE`] of others).
 
 use std::time::Duration;
 

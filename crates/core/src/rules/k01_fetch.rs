@@ -1,4 +1,4 @@
-//! Fetch: to the leader of each partition. What a fetch session needs is in `session::fetch`.
+//! Fetch: to the leader of each partition; in a fetch session, to the broker that keeps it.
 
 use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
 use pointsman_wire::tables::fetch_request as ids;

@@ -92,10 +92,21 @@ impl Scan {
 pub struct FetchTerms {
     /// Fetch session; 0: none yet, or no session at all.
     pub session_id: i32,
+    /// Above 0: a change to the session. 0 and −1 ask for everything anew, and may name a former session to be ended.
+    pub session_epoch: i32,
+    /// Where the session id stands in the body.
+    pub session_at: usize,
     /// How long the broker may wait, in milliseconds.
     pub max_wait_ms: i32,
     /// How many bytes end the wait.
     pub min_bytes: i32,
+}
+
+impl FetchTerms {
+    /// Whether the request means something only to the broker that keeps its session.
+    pub fn in_session(&self) -> bool {
+        self.session_id != 0 && self.session_epoch > 0
+    }
 }
 
 /// Why a request is refused.
@@ -203,16 +214,17 @@ impl Scanner<'_> {
         }
         match self.key {
             0 if field.id == produce_request::ACKS => self.scan.no_response = bytes == [0, 0],
-            1 => self.fetch_terms(field.id, bytes),
+            1 => self.fetch_terms(event, bytes),
             _ => {}
         }
         Ok(())
     }
 
-    fn fetch_terms(&mut self, field: u16, bytes: &[u8]) {
+    fn fetch_terms(&mut self, event: &Event, bytes: &[u8]) {
         let terms = &mut self.scan.fetch;
-        match field {
-            fetch_request::SESSION_ID => terms.session_id = read_i32(bytes),
+        match event.field.id {
+            fetch_request::SESSION_ID => (terms.session_id, terms.session_at) = (read_i32(bytes), event.at),
+            fetch_request::SESSION_EPOCH => terms.session_epoch = read_i32(bytes),
             fetch_request::MAX_WAIT_MS => terms.max_wait_ms = read_i32(bytes),
             fetch_request::MIN_BYTES => terms.min_bytes = read_i32(bytes),
             _ => {}

@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use pointsman_wire::header;
 
 impl Session {
-    /// The connection to `node` failed or could not be made. The last `unsent` requests for it never left.
+    /// The connection to `node` failed or could not be made. The last `unsent` requests for it never left whole.
     pub fn link_failed(&mut self, node: NodeId, unsent: usize, failure: Failure, now: Now, out: &mut Output) {
         self.broker_failed(node, failure, out);
         let Some(link) = self.links.remove(&node) else { return };

@@ -228,11 +228,6 @@ impl Session {
         self.active().map(|a| a.cluster.name.clone())
     }
 
-    /// Whether answers of `node` are due: without any, its closing is nothing special.
-    pub fn awaits(&self, node: NodeId) -> bool {
-        self.links.get(&node).is_some_and(|l| !l.pending.is_empty())
-    }
-
     /// When [`tick`](Self::tick) wants to be called.
     pub fn deadline(&self) -> Option<Now> {
         if self.is_switching() {

@@ -23,7 +23,7 @@ pub(super) fn response(
     cx: Option<&Context<'_>>,
 ) -> Option<Struct> {
     match rule.fail {
-        Fail::Partitions(..) if scan.fetch.session_id != 0 => {
+        Fail::Partitions(..) if scan.fetch.in_session() => {
             Some(Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND))
         }
         // AddPartitionsToTxn of several transactions.

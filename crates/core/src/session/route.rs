@@ -60,7 +60,7 @@ impl Session {
                 coordinators(exchange, kind, any, cx, last_chance)
             }
             Route::ShareSession(_) => Target::Whole(self.share_session(exchange, cx).unwrap_or(any)),
-            Route::Leaders(_) if exchange.rule.key == 1 && exchange.scan.fetch.session_id != 0 => {
+            Route::Leaders(_) if exchange.rule.key == 1 && exchange.scan.fetch.in_session() => {
                 self.in_fetch_session(exchange, cx)
             }
             Route::Leaders(_) => leaders(exchange, any, cx, last_chance, |p| {

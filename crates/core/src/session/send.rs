@@ -62,6 +62,7 @@ impl Session {
 
     pub(super) fn send_whole(&mut self, id: ExchangeId, node: NodeId, mut frame: BytesMut, out: &mut Output) {
         self.dismiss_ghosts(id, node, out);
+        self.end_no_stranger_session(id, node, &mut frame);
         let Some(exchange) = self.exchange(id) else { return };
         let silent = exchange.scan.no_response;
         exchange.state = if silent { State::Silent } else { State::Whole };
@@ -77,6 +78,21 @@ impl Session {
             link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll: None } });
         }
         out.sends.push(Outgoing { node, frame: frame.freeze(), answered: !silent });
+    }
+
+    /// A Fetch that starts anew may name the session that it had before, for the broker to end it. Another broker could have given
+    /// the same id to somebody else, so only the session's own broker is told.
+    fn end_no_stranger_session(&mut self, id: ExchangeId, node: NodeId, frame: &mut BytesMut) {
+        let Some(terms) = self.exchange(id).filter(|e| e.rule.key == 1).map(|e| e.scan.fetch) else { return };
+        if terms.session_id == 0 || self.fetch_sessions.get(&terms.session_id) == Some(&node) {
+            return;
+        }
+        let body_at = header::request_header(&frame[4..]).map(|h| 4 + h.len);
+        let place =
+            body_at.ok().and_then(|at| frame.get_mut(at + terms.session_at..at + terms.session_at + 4));
+        if let Some(place) = place {
+            place.fill(0);
+        }
     }
 
     pub(super) fn split_partitions(

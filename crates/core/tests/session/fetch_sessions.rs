@@ -119,3 +119,18 @@ fn a_session_of_an_answer_that_was_held_or_streamed_is_known_too() {
     rig.ask(1, 13, &in_session(&[], 77, 1));
     assert_eq!(rig.sent_one().body.i32("SessionId"), 77);
 }
+
+/// franz-go names its former session when it starts anew, and goes on doing so without sessions.
+#[test]
+fn a_fetch_that_starts_anew_is_served_whatever_session_it_names() {
+    for epoch in [0, -1] {
+        let mut rig = Rig::new();
+        let body = in_session(ON_ONE, 4711, epoch);
+        rig.ask(1, 12, &body);
+        let sent = rig.sent_one();
+        let asked = sent.body.i32("SessionId");
+        assert_eq!(asked, 0, "another client's session of that broker must not be ended");
+        rig.answer(&sent, &good(&sent));
+        assert_eq!(rig.reply().i16("ErrorCode"), 0);
+    }
+}
