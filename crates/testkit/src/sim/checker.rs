@@ -43,6 +43,12 @@ pub(crate) struct Checker {
     activated: Now,
     highest_shown: i32,
     commanded: bool,
+    /// Where the command leads, if it says so.
+    commanded_to: Option<usize>,
+    /// An operator chose the active cluster.
+    pinned: bool,
+    /// Whether the newest fence ended the service of a cluster in this process.
+    fence_left: bool,
 }
 
 impl Checker {
@@ -56,6 +62,9 @@ impl Checker {
             activated: Now::ZERO,
             highest_shown: i32::MIN,
             commanded: false,
+            commanded_to: None,
+            pinned: false,
+            fence_left: false,
         }
     }
 
@@ -66,8 +75,8 @@ impl Checker {
         self.commanded = false;
     }
 
-    pub(crate) fn commanded(&mut self) {
-        self.commanded = true;
+    pub(crate) fn commanded(&mut self, to: Option<usize>) {
+        (self.commanded, self.commanded_to) = (true, to);
     }
 
     /// A snapshot said that nothing will be active, while nothing was.
@@ -131,6 +140,7 @@ impl Checker {
         }
         let ripe = |o: &Oracle| o.standing.0 == Standing::Quorum && now >= o.standing.1 + self.policy.hold;
         let failback = self.policy.automatic_failback
+            && !self.pinned
             && self.oracles[..left].iter().any(ripe)
             && now >= self.activated + self.policy.hold;
         if lost || failback {
@@ -180,8 +190,18 @@ impl Checker {
         if !self.commanded && self.fence_was_for_loss() && self.oracles[..active].iter().any(earlier) {
             return Err(broken("the first cluster in order serves", before, new, now));
         }
+        let undecided = |o: &Oracle| o.standing.0 == Standing::Unknown;
+        if !self.commanded && !self.fence_left && self.oracles[..active].iter().any(undecided) {
+            return Err(broken(
+                "preferred clusters that are not decided yet are waited for",
+                before,
+                new,
+                now,
+            ));
+        }
+        self.pinned = self.commanded && self.commanded_to == Some(active) && active != 0;
         self.activated = now;
-        self.commanded = false;
+        (self.commanded, self.commanded_to) = (false, None);
         Ok(())
     }
 

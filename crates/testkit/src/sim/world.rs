@@ -262,8 +262,12 @@ impl World {
 
     fn command(&mut self, command: Command) -> Result<(), Violation> {
         let now = self.now;
+        let to = match &command {
+            Command::Switch { to, .. } => (0..self.brokers.len()).find(|c| super::process::name(*c) == *to),
+            Command::Failback => None,
+        };
         let Some(Ok(actions)) = self.process.as_mut().map(|p| p.command(command, now)) else { return Ok(()) };
-        self.checker.commanded();
+        self.checker.commanded(to);
         self.apply(actions)
     }
 
