@@ -58,10 +58,9 @@ impl Upstream {
         self.output.len
     }
 
-    /// Queued requests that expect a response and of which not a byte has left.
+    /// Queued requests that expect a response and have not left whole: no broker carries out half a request.
     pub(crate) fn unsent(&self) -> usize {
-        let untouched = self.answered.iter().skip(usize::from(self.output.started()));
-        untouched.filter(|answered| **answered).count()
+        self.answered.iter().filter(|answered| **answered).count()
     }
 
     /// Whether there is something to do: a connection came about or failed, bytes came, or bytes can go.
@@ -148,11 +147,6 @@ impl WriteQueue {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    /// Whether the first frame is partly gone.
-    fn started(&self) -> bool {
-        self.written > 0
     }
 
     /// Writes until the socket takes no more; returns how many frames are gone whole.
