@@ -48,6 +48,7 @@ pub(crate) fn status() -> Status {
         version: "0.1.0",
         generation: 7,
         uptime_s: 12.5,
+        state_write_failures: 3,
         clusters: vec![
             cluster("primary", vec![broker("a0:9092", "unhealthy"), broker("a1:9092", "unknown")]),
             cluster("secondary", vec![broker("b0:9092", "healthy")]),

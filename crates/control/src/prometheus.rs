@@ -63,6 +63,9 @@ pub const FAMILIES: &[Family] = &[
     family("pointsman_uptime_seconds", "gauge", "Time since the process started.", |i, p| {
         p.sample(&[], i.status.uptime_s);
     }),
+    family("pointsman_state_write_failures_total", "counter", "Failed writes of the state store.", |i, p| {
+        p.sample(&[], number(i.status.state_write_failures));
+    }),
     family("pointsman_generation", "gauge", "Generation of the newest snapshot.", |i, p| {
         p.sample(&[], number(i.status.generation));
     }),

@@ -182,6 +182,7 @@ async fn a_state_that_cannot_be_written_stops_nothing() {
     let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
     let mut control = Control::start_with(config(&primary, &secondary), Arc::new(FullDisk)).await;
     control.until_active("primary").await;
+    assert!(control.status().await.state_write_failures > 0);
     (0..2).for_each(|node| primary.kill(node));
     control.until_active("secondary").await;
     control.stop().await;

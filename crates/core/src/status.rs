@@ -13,6 +13,8 @@ pub struct Status {
     pub generation: u64,
     /// Seconds since the process started.
     pub uptime_s: f64,
+    /// Writes of the state store that failed since the process started.
+    pub state_write_failures: u64,
     /// All clusters.
     pub clusters: Vec<ClusterStatus>,
     /// All virtual clusters.

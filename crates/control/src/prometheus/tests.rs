@@ -26,6 +26,7 @@ fn a_full_status_is_shown() {
     for line in [
         "pointsman_build_info{version=\"0.1.0\"} 1",
         "pointsman_uptime_seconds 12.5",
+        "pointsman_state_write_failures_total 3",
         "pointsman_generation 7",
         "pointsman_cluster_quorum{cluster=\"primary\"} 0",
         "pointsman_cluster_quorum{cluster=\"secondary\"} 1",

@@ -63,7 +63,7 @@ pub(crate) struct Reconciler {
     pub(super) generation: u64,
     pub(super) events: Events,
     reserved: u64,
-    writer: Writer,
+    pub(super) writer: Writer,
     snapshots: watch::Sender<Arc<Snapshot>>,
 }
 

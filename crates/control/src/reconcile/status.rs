@@ -16,6 +16,7 @@ pub(super) fn status(reconciler: &Reconciler) -> Status {
         version: env!("CARGO_PKG_VERSION"),
         generation: reconciler.generation,
         uptime_s: reconciler.around.clock.now().as_secs_f64(),
+        state_write_failures: reconciler.writer.failures(),
         clusters: reconciler.clusters.iter().map(cluster).collect(),
         virtual_clusters: reconciler.chains.iter().map(|c| virtual_cluster(c, reconciler)).collect(),
     }
