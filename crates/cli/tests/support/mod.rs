@@ -15,14 +15,14 @@ use std::{
     time::Duration,
 };
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_pointsman");
 const START: Duration = Duration::from_secs(20);
 
 /// A directory of this test's own, removed at its end.
-pub struct Scratch(pub PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("pointsman-e2e-{}-{number}", std::process::id()));
@@ -38,15 +38,15 @@ impl Drop for Scratch {
 }
 
 /// A running process.
-pub struct Proxy {
-    pub process: Process,
-    pub admin: u16,
-    pub ports: Vec<u16>,
-    pub scratch: Scratch,
+pub(crate) struct Proxy {
+    pub(crate) process: Process,
+    pub(crate) admin: u16,
+    pub(crate) ports: Vec<u16>,
+    pub(crate) scratch: Scratch,
 }
 
 /// What `listen` covers.
-pub enum Listen {
+pub(crate) enum Listen {
     /// A port for each of five slots.
     Range,
     /// One port for everything.
@@ -55,25 +55,25 @@ pub enum Listen {
 
 impl Proxy {
     /// Starts with the clusters of a YAML mapping, e.g. `primary: { bootstrap_servers: [...] }`, and the chain of all of them.
-    pub fn start(clusters: &[(&str, String)], listen: &Listen, more: &str) -> Self {
+    pub(crate) fn start(clusters: &[(&str, String)], listen: &Listen, more: &str) -> Self {
         let scratch = Scratch::new();
         let ports = free_ports(if matches!(listen, Listen::Range) { 5 } else { 1 }).expect("ports");
         let admin = free_ports(1).expect("a port")[0];
         let config = scratch.0.join("pointsman.yaml");
         fs::write(&config, config_text(clusters, &ports, admin, more)).expect("a writable file");
         let process = spawn(&config, &scratch.0);
-        let mut proxy = Self { process, admin, ports, scratch };
+        let proxy = Self { process, admin, ports, scratch };
         wait_for(START, || proxy.get("/healthz").map(drop))
             .unwrap_or_else(|e| panic!("{e}\n{}", proxy.log()));
         proxy
     }
 
-    pub fn bootstrap(&self) -> String {
+    pub(crate) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.ports[0])
     }
 
     /// Waits until a cluster of that name is active.
-    pub fn wait_active(&self, name: &str, limit: Duration) {
+    pub(crate) fn wait_active(&self, name: &str, limit: Duration) {
         wait_for(limit, || match self.status()["virtual_clusters"][0]["active"].as_str() {
             Some(active) if active == name => Ok(()),
             other => Err(format!("active: {other:?}")),
@@ -81,28 +81,28 @@ impl Proxy {
         .unwrap_or_else(|e| panic!("{e}\n{}", self.log()));
     }
 
-    pub fn status(&self) -> serde_json::Value {
+    pub(crate) fn status(&self) -> serde_json::Value {
         self.get("/v1/status").ok().and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 
-    pub fn switches(&self) -> u64 {
+    pub(crate) fn switches(&self) -> u64 {
         self.status()["virtual_clusters"][0]["switches_total"].as_u64().expect("a number of switches")
     }
 
-    pub fn get(&self, path: &str) -> Result<String, String> {
+    pub(crate) fn get(&self, path: &str) -> Result<String, String> {
         request(self.admin, "GET", path)
     }
 
-    pub fn post(&self, path: &str) -> Result<String, String> {
+    pub(crate) fn post(&self, path: &str) -> Result<String, String> {
         request(self.admin, "POST", path)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.scratch.0.join("log")).unwrap_or_default()
     }
 }
 
-pub fn servers(cluster: &Cluster) -> String {
+pub(crate) fn servers(cluster: &Cluster) -> String {
     format!("{{ bootstrap_servers: [{}] }}", cluster.bootstrap().replace(',', ", "))
 }
 
@@ -120,7 +120,7 @@ fn config_text(clusters: &[(&str, String)], ports: &[u16], admin: u16, more: &st
     )
 }
 
-pub fn spawn(config: &Path, directory: &Path) -> Process {
+pub(crate) fn spawn(config: &Path, directory: &Path) -> Process {
     let log = File::create(directory.join("log")).expect("a writable file");
     let mut command = Command::new(BINARY);
     command.args(["run", "-c"]).arg(config).current_dir(directory).env("RUST_LOG", "info");
