@@ -26,8 +26,12 @@ struct Inner {
 struct Entry {
     virtual_id: Uuid,
     incarnation: u32,
-    real: HashMap<Arc<str>, Uuid>,
+    /// By cluster, the real ids seen, the newest last. A broker that lags behind still shows an older one.
+    real: HashMap<Arc<str>, Vec<Uuid>>,
 }
+
+/// Real ids remembered per topic and cluster.
+const REMEMBERED: usize = 8;
 
 impl TopicIds {
     /// An empty table for the virtual cluster of that name. `incarnations` comes from the state store.
@@ -49,7 +53,7 @@ impl TopicIds {
         {
             let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(entry) = inner.by_name.get(topic)
-                && (real.is_nil() || entry.real.get(cluster) == Some(&real))
+                && (real.is_nil() || entry.real.get(cluster).is_some_and(|seen| seen.contains(&real)))
             {
                 return entry.virtual_id;
             }
@@ -83,9 +87,16 @@ impl TopicIds {
         if real.is_nil() {
             return entry.virtual_id;
         }
-        if let Some(before) = entry.real.insert(cluster.clone(), real)
-            && before != real
-        {
+        let seen = entry.real.entry(cluster.clone()).or_default();
+        if seen.contains(&real) {
+            return entry.virtual_id;
+        }
+        let made_again = !seen.is_empty();
+        if seen.len() >= REMEMBERED {
+            seen.remove(0);
+        }
+        seen.push(real);
+        if made_again {
             by_id.remove(&entry.virtual_id);
             entry.incarnation += 1;
             entry.virtual_id = derive(self.namespace, topic, entry.incarnation);
@@ -115,6 +126,11 @@ mod tests {
         assert_eq!(ids.name(first).as_deref(), Some("t"));
         let again = ids.to_virtual(&a, "t", Uuid::from_u128(3));
         assert_ne!(first, again);
+        assert_eq!(
+            again,
+            ids.to_virtual(&a, "t", Uuid::from_u128(1)),
+            "a broker that lags behind changes nothing"
+        );
         assert_eq!((ids.name(first), ids.name(again).as_deref()), (None, Some("t")));
         assert_eq!(ids.incarnations(), vec![("t".into(), 1)]);
         let restarted = TopicIds::new("main", ids.incarnations());

@@ -18,12 +18,30 @@ use std::{
 const CAPACITY: usize = 100_000;
 /// A producer that has not come back by then has given the batch up (`delivery.timeout.ms` is two minutes by default).
 const DEADLINE: Duration = Duration::from_secs(120);
+/// Entries of producers that gave up are looked for this often, so that an empty table costs nothing again.
+const PURGE: Duration = Duration::from_secs(10);
 
 /// The gates of one virtual cluster.
 #[derive(Debug, Default)]
 pub struct Gate {
     closed: AtomicUsize,
-    table: Mutex<HashMap<Key, Entry>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    entries: HashMap<Key, Entry>,
+    /// When to look for entries whose time is over.
+    purge_at: Now,
+}
+
+impl Table {
+    fn purge(&mut self, now: Now) {
+        if now >= self.purge_at {
+            self.entries.retain(|_, e| e.until > now);
+            self.purge_at = now + PURGE;
+        }
+    }
 }
 
 /// Producer id, topic, partition.
@@ -40,14 +58,13 @@ impl Gate {
     /// A batch was failed: later ones of the same producer and partition must not overtake it.
     pub fn close(&self, producer: Producer, topic: &Arc<str>, partition: i32, now: Now) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        if table.len() >= CAPACITY {
-            table.retain(|_, e| e.until > now);
-        }
-        if table.len() >= CAPACITY {
-            table.clear();
+        table.purge(now);
+        if table.entries.len() >= CAPACITY {
+            table.entries.clear();
         }
         let failed = Entry { epoch: producer.epoch, sequence: producer.sequence, until: now + DEADLINE };
         table
+            .entries
             .entry((producer.id, topic.clone(), partition))
             .and_modify(|e| {
                 if producer.epoch > e.epoch
@@ -57,7 +74,7 @@ impl Gate {
                 }
             })
             .or_insert(failed);
-        self.closed.store(table.len(), Ordering::Release);
+        self.closed.store(table.entries.len(), Ordering::Release);
     }
 
     /// Whether a batch may pass. Opens the gate when it is the one that was waited for.
@@ -66,18 +83,19 @@ impl Gate {
             return true;
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        table.purge(now);
         let key = (producer.id, topic.clone(), partition);
-        let Some(entry) = table.get(&key) else { return true };
-        let older = producer.epoch < entry.epoch;
-        let overtakes = producer.epoch == entry.epoch
-            && producer.sequence != entry.sequence
-            && !precedes(producer.sequence, entry.sequence);
-        if (overtakes || older) && now < entry.until {
-            return false;
+        let overtakes = table.entries.get(&key).is_some_and(|entry| {
+            let later = producer.epoch == entry.epoch
+                && producer.sequence != entry.sequence
+                && !precedes(producer.sequence, entry.sequence);
+            (later || producer.epoch < entry.epoch) && now < entry.until
+        });
+        if !overtakes {
+            table.entries.remove(&key);
         }
-        table.remove(&key);
-        self.closed.store(table.len(), Ordering::Release);
-        true
+        self.closed.store(table.entries.len(), Ordering::Release);
+        !overtakes
     }
 }
 
@@ -125,6 +143,7 @@ mod tests {
         assert!(gate.admits(batch(1, 0), &topic, 0, Now::ZERO));
         let (gate, topic) = closed_at(10);
         assert!(gate.admits(batch(0, 12), &topic, 0, DEADLINE));
+        assert_eq!(gate.closed.load(Ordering::Acquire), 0, "nothing is looked up any more");
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 /// Groups remembered; beyond it new ones are not, and their ghosts end by their session timeout: about 150 bytes each.
@@ -18,7 +18,16 @@ const PER_GROUP: usize = 1_000;
 /// Who joined which group on which cluster, through this process.
 #[derive(Debug, Default)]
 pub struct Members {
-    groups: Mutex<HashMap<Key, Vec<Member>>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    groups: HashMap<Key, Vec<Member>>,
+    /// The cluster that was active last.
+    active: Option<Arc<str>>,
+    /// By cluster: generation of the last switch from it to another one.
+    left: HashMap<Arc<str>, u64>,
 }
 
 /// Cluster and group.
@@ -32,13 +41,29 @@ struct Member {
 }
 
 impl Members {
-    /// A member joined (or joined again).
-    pub(super) fn joined(&self, cluster: &Arc<str>, group: &str, id: &str, since: u64) {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if groups.len() >= CAPACITY {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A cluster became active. One that comes back without another in between was not left.
+    pub(super) fn activated(&self, cluster: &Arc<str>, since: u64) {
+        let mut table = self.table();
+        if table.active.as_ref() == Some(cluster) {
             return;
         }
-        let members = groups.entry((cluster.clone(), group.into())).or_default();
+        if let Some(before) = table.active.replace(cluster.clone()) {
+            table.left.insert(before, since);
+        }
+    }
+
+    /// A member joined (or joined again).
+    pub(super) fn joined(&self, cluster: &Arc<str>, group: &str, id: &str, since: u64) {
+        let mut table = self.table();
+        let key = (cluster.clone(), group.into());
+        if table.groups.len() >= CAPACITY && !table.groups.contains_key(&key) {
+            return;
+        }
+        let members = table.groups.entry(key).or_default();
         members.retain(|m| m.id != id);
         if members.len() >= PER_GROUP {
             // The oldest has most likely been gone for long.
@@ -49,22 +74,23 @@ impl Members {
 
     /// A member left its group.
     pub(super) fn left(&self, cluster: &Arc<str>, group: &str, id: &str) {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(members) = groups.get_mut(&(cluster.clone(), group.into())) {
+        let mut table = self.table();
+        let key = (cluster.clone(), group.into());
+        if let Some(members) = table.groups.get_mut(&key) {
             members.retain(|m| m.id != id);
             if members.is_empty() {
-                groups.remove(&(cluster.clone(), group.into()));
+                table.groups.remove(&key);
             }
         }
     }
 
     /// The members that joined before the cluster was left for another one; they are forgotten.
-    pub(super) fn take_ghosts(&self, cluster: &Arc<str>, group: &str, since: u64) -> Vec<String> {
-        let mut groups = self.groups.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(members) = groups.get_mut(&(cluster.clone(), group.into())) else { return Vec::new() };
-        let (ghosts, present) = members.drain(..).partition(|m| m.since < since);
+    pub(super) fn take_ghosts(&self, cluster: &Arc<str>, group: &str) -> Vec<String> {
+        let mut table = self.table();
+        let Some(left) = table.left.get(cluster).copied() else { return Vec::new() };
+        let Some(members) = table.groups.get_mut(&(cluster.clone(), group.into())) else { return Vec::new() };
+        let (ghosts, present): (Vec<Member>, _) = members.drain(..).partition(|m| m.since < left);
         *members = present;
-        let ghosts: Vec<Member> = ghosts;
         ghosts.into_iter().map(|m| m.id).collect()
     }
 }
@@ -74,15 +100,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_members_from_before_the_switch_are_ghosts_and_only_once() {
-        let (members, a) = (Members::default(), Arc::<str>::from("a"));
+    fn only_members_from_before_the_cluster_was_left_are_ghosts_and_only_once() {
+        let (members, a, b) = (Members::default(), Arc::<str>::from("a"), Arc::<str>::from("b"));
+        members.activated(&a, 1);
         members.joined(&a, "g", "old", 1);
         members.joined(&a, "g", "gone", 1);
         members.left(&a, "g", "gone");
+        assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
+        members.activated(&b, 3);
+        members.activated(&a, 5);
         members.joined(&a, "g", "new", 5);
-        assert_eq!(members.take_ghosts(&Arc::from("b"), "g", 5), Vec::<String>::new());
-        assert_eq!(members.take_ghosts(&a, "g", 5), ["old"]);
-        assert_eq!(members.take_ghosts(&a, "g", 5), Vec::<String>::new());
-        assert_eq!(members.take_ghosts(&a, "g", 6), ["new"]);
+        assert_eq!(members.take_ghosts(&b, "g"), Vec::<String>::new());
+        assert_eq!(members.take_ghosts(&a, "g"), ["old"]);
+        assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_cluster_that_comes_back_without_another_in_between_has_no_ghosts() {
+        let (members, a) = (Members::default(), Arc::<str>::from("a"));
+        members.activated(&a, 1);
+        members.joined(&a, "g", "member", 1);
+        members.activated(&a, 4);
+        assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
     }
 }

@@ -182,7 +182,9 @@ impl Session {
     /// Shares the memory of group members with the other connections of the virtual cluster.
     #[must_use]
     pub fn with_members(self, members: Arc<Members>) -> Self {
-        Self { members, ..self }
+        let session = Self { members, ..self };
+        session.note_active();
+        session
     }
 
     /// Whether another request may be fed: none waits to be routed, and not too many wait for an answer.
@@ -283,7 +285,14 @@ impl Session {
         self.topology = newest(&virtual_cluster);
         self.virtual_cluster = virtual_cluster;
         if switched {
+            self.note_active();
             self.switch(now, out);
+        }
+    }
+
+    fn note_active(&self) {
+        if let Some(active) = self.active() {
+            self.members.activated(&active.cluster.name, active.since);
         }
     }
 

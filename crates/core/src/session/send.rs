@@ -45,7 +45,8 @@ impl Session {
         else {
             return;
         };
-        for ghost in members.take_ghosts(&cluster, &group, since) {
+        members.activated(&cluster, since);
+        for ghost in members.take_ghosts(&cluster, &group) {
             let member = Struct::new().with("MemberId", ghost.as_str());
             let body =
                 Struct::new().with("GroupId", &*group).with("MemberId", ghost).with("Members", vec![member]);
