@@ -138,12 +138,19 @@ pub struct Connection {
     correlation: i32,
     /// What the broker said it can do.
     offer: Offer,
+    metadata_offset: Option<i64>,
 }
 
 impl Connection {
     /// A connection that has asked nothing yet.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream, received: BytesMut::new(), correlation: 0, offer: Offer::default() }
+        Self {
+            stream,
+            received: BytesMut::new(),
+            correlation: 0,
+            offer: Offer::default(),
+            metadata_offset: None,
+        }
     }
 
     /// Resolves when the peer ends the connection, or sends what nobody asked for.
@@ -172,12 +179,14 @@ impl Connection {
             },
         };
         self.offer = offer(&answer);
+        self.metadata_offset = Some(answer.int("FinalizedFeaturesEpoch")).filter(|epoch| *epoch > 0);
         Ok(self.offer.clone())
     }
 
-    /// What the broker said last about itself.
-    pub fn offer(&self) -> &Offer {
-        &self.offer
+    /// How far the broker has read the cluster's metadata, as it said with its versions. In KRaft that is the epoch of the
+    /// finalized features, and it moves every half second while there is a metadata quorum (KIP-835).
+    pub fn metadata_offset(&self) -> Option<i64> {
+        self.metadata_offset
     }
 
     /// Asks for metadata: brokers, and all topics if wanted.

@@ -188,6 +188,9 @@ impl Asker {
 
     async fn ask_kafka(&self, mut connection: Connection) -> Answer {
         let offer = connection.api_versions().await?;
+        if let Some(offset) = connection.metadata_offset() {
+            self.watch.saw_offset(offset);
+        }
         let observation = connection.metadata(false).await?;
         let note = match self.watch.reach() {
             Reach::Unsupported => Some("its brokers cannot be asked for the metadata quorum"),

@@ -5,7 +5,10 @@ use pointsman_core::config::Address;
 use pointsman_wire::{Struct, Value, decode_request, encode_response};
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -19,7 +22,7 @@ use tokio::{
 pub(crate) enum Mood {
     /// As they should.
     Well,
-    /// Without a metadata quorum: DescribeQuorum is never answered.
+    /// Without a metadata quorum: DescribeQuorum is never answered, and the metadata stands still.
     NoMetadataQuorum,
     /// The credentials do not allow DescribeQuorum.
     QuorumNotAllowed,
@@ -39,6 +42,7 @@ struct Shared {
     topics: Mutex<Vec<(&'static str, usize)>>,
     metadata_max: Mutex<i16>,
     mood: Mutex<Mood>,
+    metadata_offset: AtomicI64,
     paused: Vec<watch::Sender<bool>>,
 }
 
@@ -69,6 +73,7 @@ impl Brokers {
             topics: Mutex::new(vec![("orders", 6)]),
             metadata_max: Mutex::new(12),
             mood: Mutex::new(Mood::Well),
+            metadata_offset: AtomicI64::new(1),
             paused: (0..count).map(|_| watch::channel(false).0).collect(),
         });
         Self { shared, running: Mutex::new((0..count).map(|_| None).collect()) }
@@ -175,7 +180,13 @@ impl Shared {
                 .with("MinVersion", 0i64)
                 .with("MaxVersion", i64::from(max))
         };
-        Struct::new().with("ErrorCode", 0i64).with("ApiKeys", array(apis, api))
+        if *self.mood.lock().unwrap() != Mood::NoMetadataQuorum {
+            self.metadata_offset.fetch_add(1, Ordering::Relaxed);
+        }
+        Struct::new()
+            .with("ErrorCode", 0i64)
+            .with("ApiKeys", array(apis, api))
+            .with("FinalizedFeaturesEpoch", self.metadata_offset.load(Ordering::Relaxed))
     }
 
     fn metadata(&self, request: &Struct, mood: Mood) -> Struct {
