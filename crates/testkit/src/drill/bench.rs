@@ -76,9 +76,11 @@ fn session_timeout(options: &Options) -> Vec<(String, String)> {
     vec![pair("broker.session.timeout.ms", "3000"), pair("broker.heartbeat.interval.ms", "500")]
 }
 
-/// `target/drill`, beside the target directory's other contents.
+/// `target/drill` of the workspace, wherever in it the process was started.
 fn results_dir() -> Result<PathBuf, String> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let here = std::env::current_dir().map_err(|e| format!("no current directory: {e}"))?;
+    let workspace = here.ancestors().find(|d| d.join("crates/testkit/Cargo.toml").is_file()).unwrap_or(&here);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
     let dir = std::path::absolute(target.join("drill")).map_err(|e| format!("target/drill: {e}"))?;
     fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", Path::new(&dir).display()))?;
     Ok(dir)
