@@ -128,9 +128,9 @@ impl Checker {
         now: Now,
     ) -> Result<(), Violation> {
         self.fence = Some((now, new.generation, false));
-        let Some(left) = before.as_ref().and_then(|b| b.active).filter(|_| !new.resumed) else {
-            return Ok(());
-        };
+        let left = before.as_ref().and_then(|b| b.active).filter(|_| !new.resumed);
+        self.fence_left = left.is_some();
+        let Some(left) = left else { return Ok(()) };
         if self.commanded {
             return Ok(());
         }
