@@ -12,6 +12,7 @@ use pointsman_testkit::{
 };
 use std::{
     collections::HashSet,
+    process::Command,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -87,6 +88,20 @@ fn clients_of_five_libraries_survive_the_loss_of_their_cluster_and_its_return() 
     });
     let options = Options { clients: clients.collect(), binary: Some(BINARY.into()), ..Options::default() };
     drill::failover(&options).expect("every promise holds");
+}
+
+/// Two of five brokers dead, the third one, all back: the demo judges itself from logs, and its exit code is the verdict.
+#[test]
+fn the_demo_keeps_its_promises() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    if kafka_or_skip("the_demo_keeps_its_promises").is_none() {
+        return;
+    }
+    let output = Command::new(BINARY).args(["demo", "--kafka", "--headless", "--json"]).output().expect("it starts");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object, and nothing else");
+    assert_eq!((&json["lost"], &json["minority_loss_switched"]), (&0.into(), &false.into()), "{json}");
 }
 
 #[test]
