@@ -97,10 +97,12 @@ fn the_demo_keeps_its_promises() {
     if kafka_or_skip("the_demo_keeps_its_promises").is_none() {
         return;
     }
-    let output = Command::new(BINARY).args(["demo", "--kafka", "--headless", "--json"]).output().expect("it starts");
+    let output =
+        Command::new(BINARY).args(["demo", "--kafka", "--headless", "--json"]).output().expect("it starts");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}");
-    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object, and nothing else");
+    let json: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("one JSON object, and nothing else");
     assert_eq!((&json["lost"], &json["minority_loss_switched"]), (&0.into(), &false.into()), "{json}");
 }
 

@@ -1,4 +1,5 @@
-//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs: a BROKER resource is named by its node id, and that broker answers.
+//! DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources: a BROKER resource is named by its node id, and that
+//! broker answers.
 //!
 //! The values of some broker configurations are addresses and ids of the real cluster: clients get none of them.
 
@@ -32,6 +33,8 @@ const fn rule(key: i16, fail: Fail) -> Rule {
 pub(super) const DESCRIBE: Rule = rule(32, Fail::Replay);
 pub(super) const ALTER: Rule = rule(33, Fail::Close);
 pub(super) const INCREMENTAL_ALTER: Rule = rule(44, Fail::Close);
+pub(super) const LIST: Rule =
+    Rule { edit_response: Some(to_virtual), ..Rule::new(74, Route::Any, Fail::Replay) };
 
 /// The real node that the first resource names, if it names one.
 pub(crate) fn node(request: &Struct) -> Option<i32> {
@@ -44,7 +47,7 @@ fn to_real(request: &mut Struct, cx: &Context<'_>) {
 }
 
 fn to_virtual(response: &mut Struct, cx: &Context<'_>) {
-    for array in ["Results", "Responses"] {
+    for array in ["Results", "Responses", "ConfigResources"] {
         rename(response, array, |node| cx.slot(node));
     }
     for result in response.array_mut("Results").into_iter().flatten() {
