@@ -91,11 +91,11 @@ static RULES: &[Rule] = &[
     k66_list_transactions::RULE,
     group(68, MEMBER), // ConsumerGroupHeartbeat
     k69_consumer_group_describe::RULE,
-    slot(71),          // GetTelemetrySubscriptions
-    slot(72),          // PushTelemetry
-    read(74),          // ListConfigResources
-    read(75),          // DescribeTopicPartitions
-    group(76, MEMBER), // ShareGroupHeartbeat
+    slot(71),                   // GetTelemetrySubscriptions
+    slot(72),                   // PushTelemetry
+    k32_describe_configs::LIST, // ListConfigResources
+    read(75),                   // DescribeTopicPartitions
+    group(76, MEMBER),          // ShareGroupHeartbeat
     k77_share_group_describe::RULE,
     k78_share_fetch::RULE,
     k79_share_acknowledge::RULE,
