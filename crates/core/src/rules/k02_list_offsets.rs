@@ -3,24 +3,13 @@
 use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
 use pointsman_wire::tables::list_offsets_request as ids;
 
-const PARTITIONS: Partitions = Partitions {
-    topics: "Topics",
-    name: "Name",
-    partitions: "Partitions",
-    index: "PartitionIndex",
-    response_topics: "Topics",
-    response_name: "Name",
-    response_partitions: "Partitions",
-    response_index: "PartitionIndex",
-    response_error: "ErrorCode",
-    ids: PartitionIds {
-        name: ids::TOPICS_NAME,
-        topic_id: PartitionIds::NONE,
-        index: ids::TOPICS_PARTITIONS_PARTITION_INDEX,
-        records: PartitionIds::NONE,
-        current_epoch: ids::TOPICS_PARTITIONS_CURRENT_LEADER_EPOCH,
-    },
+const IDS: PartitionIds = PartitionIds {
+    name: ids::TOPICS_NAME,
+    index: ids::TOPICS_PARTITIONS_PARTITION_INDEX,
+    current_epoch: ids::TOPICS_PARTITIONS_CURRENT_LEADER_EPOCH,
+    ..PartitionIds::NOTHING
 };
+const PARTITIONS: Partitions = Partitions::alike("Name", "PartitionIndex", IDS);
 
 pub(super) const RULE: Rule =
     Rule::new(2, Route::Leaders(&PARTITIONS), Fail::Partitions(&PARTITIONS, error::NOT_LEADER_OR_FOLLOWER));

@@ -3,24 +3,13 @@
 use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
 use pointsman_wire::tables::share_acknowledge_request as ids;
 
-const PARTITIONS: Partitions = Partitions {
-    topics: "Topics",
-    name: "",
-    partitions: "Partitions",
-    index: "PartitionIndex",
-    response_topics: "Responses",
-    response_name: "",
-    response_partitions: "Partitions",
-    response_index: "PartitionIndex",
-    response_error: "ErrorCode",
-    ids: PartitionIds {
-        name: PartitionIds::NONE,
-        topic_id: ids::TOPICS_TOPIC_ID,
-        index: ids::TOPICS_PARTITIONS_PARTITION_INDEX,
-        records: PartitionIds::NONE,
-        current_epoch: PartitionIds::NONE,
-    },
+const IDS: PartitionIds = PartitionIds {
+    topic_id: ids::TOPICS_TOPIC_ID,
+    index: ids::TOPICS_PARTITIONS_PARTITION_INDEX,
+    ..PartitionIds::NOTHING
 };
+const PARTITIONS: Partitions =
+    Partitions { response_topics: "Responses", ..Partitions::alike("", "PartitionIndex", IDS) };
 
 pub(super) const RULE: Rule = Rule::new(
     79,

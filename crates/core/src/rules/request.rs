@@ -232,10 +232,7 @@ impl Scanner<'_> {
     }
 
     fn ids(&self) -> PartitionIds {
-        const NONE: u16 = PartitionIds::NONE;
-        let none =
-            PartitionIds { name: NONE, topic_id: NONE, index: NONE, records: NONE, current_epoch: NONE };
-        self.shape.map_or(none, |s| s.ids)
+        self.shape.map_or(PartitionIds::NOTHING, |s| s.ids)
     }
 
     fn text(&mut self, event: &Event, value: &[u8]) {

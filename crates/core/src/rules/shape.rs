@@ -43,6 +43,32 @@ pub struct PartitionIds {
 impl PartitionIds {
     /// No such field.
     pub const NONE: u16 = u16::MAX - 1;
+    /// None of them.
+    pub const NOTHING: Self = Self {
+        name: Self::NONE,
+        topic_id: Self::NONE,
+        index: Self::NONE,
+        records: Self::NONE,
+        current_epoch: Self::NONE,
+    };
+}
+
+impl Partitions {
+    /// The shape that most apis have: `Topics` with `Partitions` in both directions, named and numbered alike.
+    pub const fn alike(name: &'static str, index: &'static str, ids: PartitionIds) -> Self {
+        Self {
+            topics: "Topics",
+            name,
+            partitions: "Partitions",
+            index,
+            response_topics: "Topics",
+            response_name: name,
+            response_partitions: "Partitions",
+            response_index: index,
+            response_error: "ErrorCode",
+            ids,
+        }
+    }
 }
 
 /// An array of keys (group ids, transactional ids) in a request, and of results by key in its response.
