@@ -122,6 +122,10 @@ impl TopologyCell {
     /// back to an older epoch of the same topic id. Returns whether anything changed.
     pub fn merge(&self, observed: &Observation, now: Now) -> bool {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        // Most polls say what is known, and a view of many topics is not copied for them.
+        if current.knows(observed) {
+            return false;
+        }
         let mut next = Topology::clone(&current);
         if !next.apply(observed, now) {
             return false;
@@ -211,6 +215,20 @@ impl Topology {
             return vec![ids[slot % ids.len()]];
         }
         ids.into_iter().skip(slot).step_by(slots.max(1)).collect()
+    }
+
+    /// Whether an observation of brokers alone says nothing new.
+    fn knows(&self, observed: &Observation) -> bool {
+        let listed = self.brokers.values().filter(|b| b.listed).count();
+        let known = |(node, address, rack): &(NodeId, Address, Option<Arc<str>>)| {
+            self.brokers.get(node).is_some_and(|b| b.listed && b.address == *address && b.rack == *rack)
+        };
+        observed.topics.is_empty()
+            && !observed.all_topics
+            && (observed.cluster_id.is_none() || observed.cluster_id == self.cluster_id)
+            && (observed.controller.is_none() || observed.controller == self.controller)
+            && (observed.brokers.is_empty() || observed.brokers.len() == listed)
+            && observed.brokers.iter().all(known)
     }
 
     fn apply(&mut self, observed: &Observation, now: Now) -> bool {

@@ -10,7 +10,7 @@ use pointsman_core::{
     topic_ids::TopicIds,
     topology::{Observation, Partition, Topic, TopologyCell},
 };
-use pointsman_net::{DataPlane, VirtualListener};
+use pointsman_net::{DataPlane, VirtualListener, fence::Generations};
 use pointsman_wire::value::{self, Struct};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -39,6 +39,7 @@ pub(crate) struct World {
     pub(crate) brokers: Vec<TcpListener>,
     pub(crate) proxy: SocketAddr,
     clusters: Vec<Arc<Cluster>>,
+    pub(crate) generations: Arc<Generations>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     topic_ids: Arc<TopicIds>,
     _plane: DataPlane,
@@ -71,7 +72,8 @@ impl World {
         let topic_ids = Arc::new(TopicIds::new("main", []));
         let (snapshots, seen) = watch::channel(snapshot(1, &clusters, 0, &topic_ids));
         let (signals, _) = mpsc::channel(16);
-        let plane = DataPlane::new(seen, Arc::default(), signals, Instant::now());
+        let generations = Arc::<Generations>::default();
+        let plane = DataPlane::new(seen, generations.clone(), signals, Instant::now());
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let listener = VirtualListener::bind(&VirtualClusterConfig {
             name: "main".into(),
@@ -85,7 +87,7 @@ impl World {
         let listener = listener.expect("a port");
         let proxy = listener.addresses()[0];
         plane.serve(listener, Arc::default());
-        Self { measure, brokers, proxy, clusters, snapshots, topic_ids, _plane: plane }
+        Self { measure, brokers, proxy, clusters, generations, snapshots, topic_ids, _plane: plane }
     }
 
     pub(crate) async fn client(&self) -> Peer {
