@@ -42,8 +42,6 @@ pub(crate) struct StatusArgs {
 /// What `demo` starts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct DemoArgs {
-    /// Real Apache Kafka brokers.
-    pub(crate) kafka: bool,
     /// Without questions or a moving display.
     pub(crate) headless: bool,
     /// One JSON object at the end.
@@ -138,15 +136,13 @@ fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut args = DemoArgs::default();
     while let Some(arg) = parser.next()? {
         match arg {
-            Long("kafka") => args.kafka = true,
+            // The only kind in this version.
+            Long("kafka") => {}
             Long("headless") => args.headless = true,
             Long("json") => args.json = true,
             Short('h') | Long("help") => return Ok(Command::Help(HELP_DEMO)),
             other => return Err(other.unexpected()),
         }
-    }
-    if !args.kafka {
-        return Err("missing option '--kafka': this version shows itself on real Apache Kafka only".into());
     }
     Ok(Command::Demo(args))
 }
@@ -229,10 +225,11 @@ Start a primary cluster of 5 and a secondary of 3 real Apache Kafka brokers, Poi
 producers and a group consumer. Kill two brokers (nothing may switch), a third (failover), bring
 all back (failback), and compare what was acknowledged with the logs of both clusters.
 
-Usage: pointsman demo --kafka [--headless] [--json]
+Usage: pointsman demo [--kafka] [--headless] [--json]
 
 Options:
-      --kafka     Real Apache Kafka; needs Java 17 or later and, the first time, Maven
+      --kafka     Real Apache Kafka, the only kind in this version and so the default;
+                  needs Java 17 or later and, the first time, Maven
       --headless  Ask nothing and show no moving display
       --json      Print one JSON object at the end
   -h, --help      Print this help
@@ -259,8 +256,9 @@ mod tests {
         assert_eq!(of("status"), Ok(status("127.0.0.1:9901", false, false)));
         assert_eq!(of("status --watch --json --admin [::1]:1"), Ok(status("[::1]:1", true, true)));
         assert_eq!(of("status --admin http://localhost:9902/"), Ok(status("localhost:9902", false, false)));
-        let demo = DemoArgs { kafka: true, headless: true, json: true };
-        assert_eq!(of("demo --kafka --headless --json"), Ok(Command::Demo(demo)));
+        let demo = |headless, json| Command::Demo(DemoArgs { headless, json });
+        assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true)));
+        assert_eq!(of("demo"), Ok(demo(false, false)));
         assert_eq!(of("--version"), Ok(Command::Version));
         assert_eq!(of("--help"), Ok(Command::Help(HELP)));
     }
