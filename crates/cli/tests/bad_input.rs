@@ -114,6 +114,24 @@ fn an_api_versions_request_that_is_too_new_is_answered_in_version_0_with_error_3
 }
 
 #[test]
+fn a_reload_applies_a_whole_file_or_nothing_of_it() {
+    let proxy = Proxy::start(&[("a", nobody())], &Listen::One, "");
+    let file = proxy.scratch.0.join("pointsman.yaml");
+    let before = fs::read_to_string(&file).expect("the configuration");
+
+    fs::write(&file, format!("{before}    failover: {{ hold: 7s }}\n")).expect("a writable file");
+    let changed = proxy.post("/v1/config/reload").expect("an answer");
+    fs::write(&file, format!("{before}    failover: {{ hold: soon }}\n")).expect("a writable file");
+    let faulty = proxy.post("/v1/config/reload").expect("an answer");
+    fs::write(&file, before.replace("chain: [a]", "chain: [a]\n    slots: 9")).expect("a writable file");
+    let refused = proxy.post("/v1/config/reload").expect("an answer");
+
+    assert!(changed.contains("hold"), "{changed}");
+    assert!(faulty.contains("virtual_clusters.main.failover.hold"), "{faulty}");
+    assert!(refused.contains("slots") && refused.contains("restart"), "{refused}");
+}
+
+#[test]
 fn a_termination_ends_the_process_in_order() {
     let mut proxy = Proxy::start(&[("a", nobody())], &Listen::Range, "");
     let _idle = TcpStream::connect(("127.0.0.1", proxy.ports[0])).expect("the port is open");

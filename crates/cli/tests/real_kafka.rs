@@ -90,6 +90,35 @@ fn clients_of_five_libraries_survive_the_loss_of_their_cluster_and_its_return() 
     drill::failover(&options).expect("every promise holds");
 }
 
+#[test]
+fn check_live_names_the_topics_that_a_standby_lacks() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(kafka) = kafka_or_skip("check_live_names_the_topics_that_a_standby_lacks") else { return };
+    let start = |name| Cluster::start(&kafka, ClusterSpec::new(name, 1)).expect("a cluster");
+    let (primary, secondary) = (start("primary"), start("secondary"));
+    primary.create_topic("missing", 1, 1, &[]).expect("a topic");
+    for (cluster, partitions) in [(&primary, 2), (&secondary, 3)] {
+        cluster.create_topic("narrow", partitions, 1, &[]).expect("a topic");
+    }
+    let clusters = [("primary", servers(&primary)), ("secondary", servers(&secondary))];
+    let proxy = Proxy::start(&clusters, &Listen::One, "");
+    proxy.wait_active("primary", LIMIT);
+
+    let file = proxy.scratch.0.join("pointsman.yaml");
+    let output = Command::new(BINARY).args(["check", "--live", "-c"]).arg(&file).output().expect("it starts");
+    let told = String::from_utf8_lossy(&output.stdout);
+
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("missing") && told.contains("narrow"), "{told}");
+    wait_for(LIMIT, || {
+        let total = proxy.status()["virtual_clusters"][0]["topic_differences"][0]["total"].as_u64();
+        if total == Some(2) { Ok(()) } else { Err(format!("{total:?} differences in the status")) }
+    })
+    .expect("the status says the same");
+    let metrics = proxy.get("/metrics").expect("an answer");
+    assert!(metrics.lines().any(|l| l.contains("topic_differences") && l.ends_with(" 2")), "{metrics}");
+}
+
 /// Two of five brokers dead, the third one, all back: the demo judges itself from logs, and its exit code is the verdict.
 #[test]
 fn the_demo_keeps_its_promises() {
