@@ -246,16 +246,10 @@ impl Session {
 
     /// Who is in a group where, for the way back.
     fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
-        let members = self.members.clone();
+        let concerned = self.exchange(id).filter(|e| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP));
+        let Some((key, version)) = concerned.as_ref().map(|e| (e.rule.key, e.version)) else { return };
+        let Some(group) = concerned.and_then(|e| e.scan.keys.first().cloned()) else { return };
         let Some((cluster, since)) = self.active().map(|a| (a.cluster.name.clone(), a.since)) else { return };
-        let Some(exchange) = self.exchange(id).filter(|e| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP))
-        else {
-            return;
-        };
-        let (key, version, Some(group)) = (exchange.rule.key, exchange.version, exchange.scan.keys.first())
-        else {
-            return;
-        };
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
             return;
         };
@@ -263,10 +257,10 @@ impl Session {
             return;
         }
         if key == JOIN_GROUP {
-            members.joined(&cluster, group, body.str("MemberId"), since);
+            self.members.joined(&cluster, &group, body.str("MemberId"), since);
         }
         if key == LEAVE_GROUP {
-            body.structs("Members").for_each(|m| members.left(&cluster, group, m.str("MemberId")));
+            body.structs("Members").for_each(|m| self.members.left(&cluster, &group, m.str("MemberId")));
         }
     }
 

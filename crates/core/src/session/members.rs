@@ -24,8 +24,8 @@ pub struct Members {
 #[derive(Debug, Default)]
 struct Table {
     groups: HashMap<Key, Vec<Member>>,
-    /// The cluster that was active last.
-    active: Option<Arc<str>>,
+    /// The cluster that was active last, and the generation of the switch that made it so.
+    active: Option<(Arc<str>, u64)>,
     /// By cluster: generation of the last switch from it to another one.
     left: HashMap<Arc<str>, u64>,
 }
@@ -48,10 +48,11 @@ impl Members {
     /// A cluster became active. One that comes back without another in between was not left.
     pub(super) fn activated(&self, cluster: &Arc<str>, since: u64) {
         let mut table = self.table();
-        if table.active.as_ref() == Some(cluster) {
+        // A connection that still has to adopt the newest snapshot says nothing new.
+        if table.active.as_ref().is_some_and(|(active, newest)| active == cluster || *newest > since) {
             return;
         }
-        if let Some(before) = table.active.replace(cluster.clone()) {
+        if let Some((before, _)) = table.active.replace((cluster.clone(), since)) {
             table.left.insert(before, since);
         }
     }
@@ -122,5 +123,14 @@ mod tests {
         members.joined(&a, "g", "member", 1);
         members.activated(&a, 4);
         assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_connection_that_lags_behind_leaves_no_cluster() {
+        let (members, a, b) = (Members::default(), Arc::<str>::from("a"), Arc::<str>::from("b"));
+        members.activated(&b, 3);
+        members.joined(&b, "g", "member", 1);
+        members.activated(&a, 1);
+        assert_eq!(members.take_ghosts(&b, "g"), Vec::<String>::new());
     }
 }

@@ -37,16 +37,11 @@ impl Session {
     fn dismiss_ghosts(&mut self, id: ExchangeId, node: NodeId, out: &mut Output) {
         const JOIN_GROUP: i16 = 11;
         const LEAVE_GROUP: i16 = 13;
-        let members = self.members.clone();
-        let Some((cluster, since)) = self.active().map(|a| (a.cluster.name.clone(), a.since)) else { return };
+        let joins = self.exchange(id).filter(|e| e.rule.key == JOIN_GROUP);
+        let Some(group) = joins.and_then(|e| e.scan.keys.first().cloned()) else { return };
+        let Some(cluster) = self.cluster() else { return };
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&LEAVE_GROUP).copied() else { return };
-        let Some(group) =
-            self.exchange(id).filter(|e| e.rule.key == JOIN_GROUP).and_then(|e| e.scan.keys.first().cloned())
-        else {
-            return;
-        };
-        members.activated(&cluster, since);
-        for ghost in members.take_ghosts(&cluster, &group) {
+        for ghost in self.members.take_ghosts(&cluster, &group) {
             let member = Struct::new().with("MemberId", ghost.as_str());
             let body =
                 Struct::new().with("GroupId", &*group).with("MemberId", ghost).with("Members", vec![member]);

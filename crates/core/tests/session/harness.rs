@@ -131,7 +131,8 @@ impl Rig {
         let active = Some(Active { cluster: primary.clone(), since: 1, epoch_base: 0 });
         let (gate, offer) = (Arc::new(Gate::default()), Arc::new(offer));
         let view = virtual_cluster(&[primary.clone(), secondary.clone()], active, false, &topic_ids, &offer);
-        let session = Session::new(view.clone(), slot, gate.clone(), Arc::default());
+        let session =
+            Session::new(view.clone(), slot, gate.clone(), Arc::default()).with_members(Arc::default());
         Self {
             session,
             view,

@@ -9,6 +9,7 @@ mod harness;
 mod hostile;
 mod ids;
 mod links;
+mod members;
 mod order;
 mod produce_failures;
 mod produce_stream;
