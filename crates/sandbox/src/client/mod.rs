@@ -1,0 +1,1 @@
+//! Small Kafka clients: a connection, a producer, a group consumer.
