@@ -5,6 +5,10 @@ from kafka.errors import KafkaError
 
 from lines import Spec, arguments, emit, error, finish, stop_signal
 
+# A rebalance whose SyncGroup answer arrives between two polls is forgotten by kafka-python 3.0: the consumer then has no
+# partitions until the next rebalance. A poll that outlasts a rebalance on a busy machine avoids it.
+POLL_MS = 2000
+
 
 def config(spec):
     return {
@@ -32,7 +36,7 @@ def consume(spec, stop):
     consumer = KafkaConsumer(spec.topic, **settings)
     while not stop.is_set():
         try:
-            batches = consumer.poll(timeout_ms=100)
+            batches = consumer.poll(timeout_ms=POLL_MS)
         except KafkaError as e:
             error(e)
             stop.wait(0.1)
