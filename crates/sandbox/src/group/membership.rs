@@ -69,7 +69,8 @@ impl Group {
 
     /// The leader has spoken. Who it left out has nothing to do.
     fn assign(&mut self, turn: &mut Turn<'_>, request: &SyncRequest) {
-        let given: HashMap<&str, &Bytes> = request.assignments.iter().map(|(id, a)| (id.as_str(), a)).collect();
+        let given: HashMap<&str, &Bytes> =
+            request.assignments.iter().map(|(id, a)| (id.as_str(), a)).collect();
         for member in &mut self.members {
             member.assignment = given.get(member.id.as_str()).copied().cloned().unwrap_or_default();
         }

@@ -42,11 +42,7 @@ impl Groups {
     }
 
     /// Deletes offsets; one code for each, or one for all of them.
-    pub(crate) fn delete_offsets(
-        &mut self,
-        group: &str,
-        offsets: &[(String, i32)],
-    ) -> Result<Vec<i16>, i16> {
+    pub(crate) fn delete_offsets(&mut self, group: &str, offsets: &[(String, i32)]) -> Result<Vec<i16>, i16> {
         let group = self.groups.get_mut(group).ok_or(codes::GROUP_ID_NOT_FOUND)?;
         if group.state != State::Empty && !group.is_of_consumers() {
             return Err(codes::NON_EMPTY_GROUP);

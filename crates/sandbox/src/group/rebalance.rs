@@ -75,8 +75,10 @@ impl Group {
     /// The next generation, of those who have joined and of static members, who may be away.
     fn end_join_phase(&mut self, turn: &mut Turn<'_>) {
         self.join_phase = None;
-        let absent = |member: &&super::member::Member| member.joining.is_none() && member.instance_id.is_none();
-        let absent: Vec<String> = self.members.iter().filter(absent).map(|member| member.id.clone()).collect();
+        let absent =
+            |member: &&super::member::Member| member.joining.is_none() && member.instance_id.is_none();
+        let absent: Vec<String> =
+            self.members.iter().filter(absent).map(|member| member.id.clone()).collect();
         absent.iter().for_each(|id| self.remove(turn, id));
         if !self.elect_leader() && !self.members.is_empty() {
             self.wait_for_joins(turn.now);
@@ -96,7 +98,8 @@ impl Group {
         if self.leader.as_deref().is_some_and(joined) {
             return true;
         }
-        let first = self.members.iter().find(|member| member.joining.is_some()).map(|member| member.id.clone());
+        let first =
+            self.members.iter().find(|member| member.joining.is_some()).map(|member| member.id.clone());
         if first.is_some() {
             self.leader = first;
             return true;

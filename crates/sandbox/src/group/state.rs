@@ -213,7 +213,8 @@ impl Group {
 
     fn read_subscriptions(&mut self) {
         let protocol = self.protocol.as_deref();
-        let subscriptions = self.members.iter().map(|member| subscription::topics(&member.metadata(protocol)));
+        let subscriptions =
+            self.members.iter().map(|member| subscription::topics(&member.metadata(protocol)));
         let all = subscriptions.collect::<Option<Vec<_>>>().map(|sets| sets.into_iter().flatten().collect());
         self.subscribed = all.filter(|_| self.is_of_consumers());
     }

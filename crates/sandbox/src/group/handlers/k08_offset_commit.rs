@@ -16,7 +16,10 @@ pub(super) fn handle(groups: &mut Groups, call: &Call<'_>) -> Struct {
         call.request.structs("Topics").map(|topic| check(call, topic, &mut offsets)).collect();
     if !offsets.is_empty() {
         let results = commit(groups, call, offsets);
-        let open = topics.iter_mut().flat_map(|topic| &mut topic.partitions).filter(|(_, code)| *code == codes::NONE);
+        let open = topics
+            .iter_mut()
+            .flat_map(|topic| &mut topic.partitions)
+            .filter(|(_, code)| *code == codes::NONE);
         match results {
             Ok(results) => open.zip(results).for_each(|((_, code), result)| *code = result),
             Err(error) => open.for_each(|(_, code)| *code = error),

@@ -12,7 +12,8 @@ struct Partition<'a> {
 }
 
 pub(super) fn handle(groups: &mut Groups, call: &Call<'_>) -> Struct {
-    let mut partitions: Vec<Partition<'_>> = call.request.structs("Topics").flat_map(|t| check(call, t)).collect();
+    let mut partitions: Vec<Partition<'_>> =
+        call.request.structs("Topics").flat_map(|t| check(call, t)).collect();
     let exist = || partitions.iter().filter(|partition| partition.error == codes::NONE);
     let offsets: Vec<(String, i32)> = exist().map(|p| (p.topic.to_owned(), p.index)).collect();
     let results = match delete(groups, call, &offsets) {
