@@ -7,6 +7,7 @@
 
 pub mod cache;
 pub mod clients;
+pub mod conformance;
 pub mod drill;
 pub mod history;
 pub mod kafka;

@@ -1,0 +1,131 @@
+//! One process per library: it is told which cases to run and prints what it observed, one line per case.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::cases::{CASES, ClientCase};
+use super::{Finding, install};
+use crate::clients::{ClientKind, Program};
+use crate::process::{Process, last_lines, run_dir};
+
+/// The libraries that have a conformance program.
+pub const LIBRARIES: [ClientKind; 4] =
+    [ClientKind::Java, ClientKind::Librdkafka, ClientKind::KafkaPython, ClientKind::Franz];
+
+/// How long one library may take for all its cases.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a program prints of a case: the facts it observed, or the error that stopped it.
+#[derive(Debug, Deserialize)]
+struct Line {
+    case: String,
+    ok: bool,
+    detail: Value,
+}
+
+/// Runs the cases of a library whose name `<library>/<case>` contains `filter`. An error means that the library
+/// cannot be installed here.
+pub fn run(kind: ClientKind, bootstrap: &str, filter: &str) -> Result<Vec<Finding>, String> {
+    let program = install(kind)?;
+    let name = |case: &ClientCase| format!("{}/{}", kind.name(), case.name);
+    let cases: Vec<&ClientCase> =
+        CASES.iter().filter(|c| !c.without.contains(&kind) && name(c).contains(filter)).collect();
+    if cases.is_empty() {
+        return Ok(Vec::new());
+    }
+    let seen = observe(kind, &program, bootstrap, &cases);
+    let outcome = |case: &ClientCase| match &seen {
+        Err(error) => Err(error.clone()),
+        Ok(lines) => judge(case, lines.get(case.name)).map_err(|e| format!("{e}\n{}", log_tail(kind))),
+    };
+    Ok(cases.iter().map(|case| Finding { case: name(case), outcome: outcome(case) }).collect())
+}
+
+fn observe(
+    kind: ClientKind,
+    program: &Program,
+    bootstrap: &str,
+    cases: &[&ClientCase],
+) -> Result<BTreeMap<String, Line>, String> {
+    let names: Vec<&str> = cases.iter().map(|case| case.name).collect();
+    let told = json!({"bootstrap": bootstrap, "prefix": kind.name(), "cases": names});
+    let mut command = program.command();
+    command.arg(told.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let log = File::create(log_path(kind)).map_err(|e| format!("log of {}: {e}", kind.name()))?;
+    let mut process = Process::spawn(&format!("{} conformance", kind.name()), command.stderr(log))?;
+    let output = lines(process.take_stdout().ok_or("a program without output")?);
+    let deadline = Instant::now() + LIMIT;
+    let mut seen = BTreeMap::new();
+    while seen.len() < cases.len() {
+        // Both an ended program and a slow one leave cases without a line, and those fail.
+        let Ok(line) = output.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
+        if let Ok(line) = serde_json::from_str::<Line>(&line) {
+            seen.insert(line.case.clone(), line);
+        }
+    }
+    Ok(seen)
+}
+
+fn lines(output: ChildStdout) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+    });
+    lines
+}
+
+/// The observed facts must contain the expected ones; what else a program observed is not judged.
+fn judge(case: &ClientCase, line: Option<&Line>) -> Result<(), String> {
+    let line = line.ok_or_else(|| "the program said nothing of it".to_owned())?;
+    if !line.ok {
+        return Err(line.detail.as_str().map_or_else(|| line.detail.to_string(), str::to_owned));
+    }
+    let expected: Value = serde_json::from_str(case.expect).map_err(|e| format!("{}: {e}", case.expect))?;
+    let wrong: Vec<String> = expected
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, value)| line.detail[name.as_str()] != **value)
+        .map(|(name, value)| format!("{name}: expected {value}, saw {}", line.detail[name.as_str()]))
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+}
+
+fn log_path(kind: ClientKind) -> PathBuf {
+    run_dir().join(format!("conformance-{}.log", kind.name()))
+}
+
+fn log_tail(kind: ClientKind) -> String {
+    let text = fs::read(log_path(kind)).unwrap_or_default();
+    last_lines(&String::from_utf8_lossy(&text), 5)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_expected_fact_must_be_observed() {
+        let case = ClientCase { name: "a", expect: r#"{"read": 3}"#, without: &[] };
+        let line = |ok, detail| Line { case: "a".to_owned(), ok, detail };
+        assert!(judge(&case, Some(&line(true, json!({"read": 3, "more": 1})))).is_ok());
+        assert!(judge(&case, Some(&line(true, json!({"read": 2})))).unwrap_err().contains("saw 2"));
+        assert!(judge(&case, Some(&line(false, json!("broken")))).unwrap_err().contains("broken"));
+        assert!(judge(&case, None).is_err());
+    }
+
+    #[test]
+    fn what_is_expected_is_json() {
+        for case in CASES {
+            assert!(serde_json::from_str::<Value>(case.expect).is_ok_and(|v| v.is_object()), "{}", case.name);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Where the conformance programs come from: compiled or installed once into the cache, beside the drivers.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::cache;
+use crate::clients::{self, ClientKind, Program};
+use crate::kafka::Kafka;
+use crate::process::run;
+
+const JAVA: [(&str, &str); 4] = [
+    ("Conformance.java", include_str!("../../clients/java/conformance/Conformance.java")),
+    ("AdminCases.java", include_str!("../../clients/java/conformance/AdminCases.java")),
+    ("GroupCases.java", include_str!("../../clients/java/conformance/GroupCases.java")),
+    ("LogCases.java", include_str!("../../clients/java/conformance/LogCases.java")),
+];
+const PYTHON: [(&str, &str); 3] = [
+    ("conformance.py", include_str!("../../clients/python/conformance.py")),
+    ("conformance_librdkafka.py", include_str!("../../clients/python/conformance_librdkafka.py")),
+    ("conformance_kafka_python.py", include_str!("../../clients/python/conformance_kafka_python.py")),
+];
+const FRANZ: [(&str, &str); 6] = [
+    ("main.go", include_str!("../../clients/franz/conformance/main.go")),
+    ("admin.go", include_str!("../../clients/franz/conformance/admin.go")),
+    ("group.go", include_str!("../../clients/franz/conformance/group.go")),
+    ("log.go", include_str!("../../clients/franz/conformance/log.go")),
+    ("go.mod", include_str!("../../clients/franz/conformance/go.mod")),
+    ("go.sum", include_str!("../../clients/franz/conformance/go.sum")),
+];
+
+/// Makes the conformance program of a library ready to run; later calls only find it.
+pub fn install(kind: ClientKind) -> Result<Program, String> {
+    match kind {
+        ClientKind::Java => java(),
+        ClientKind::Librdkafka => python(kind, "conformance_librdkafka.py"),
+        ClientKind::KafkaPython => python(kind, "conformance_kafka_python.py"),
+        ClientKind::Franz => franz(),
+        ClientKind::Aiokafka => Err("no conformance program".to_owned()),
+    }
+}
+
+/// Compiled apart from the drivers, so that a new case does not cost them their class-data archive.
+fn java() -> Result<Program, String> {
+    Kafka::available()?;
+    let kafka = Kafka::install()?;
+    let tool = kafka.tool("Conformance");
+    let class_path = class_path(&tool)?;
+    let inputs = JAVA.map(|(_, text)| text);
+    let dir = cache::ensure("conformance-java", &inputs, |dir| {
+        let classes = dir.join("classes");
+        fs::create_dir_all(&classes).map_err(|e| format!("{}: {e}", classes.display()))?;
+        let mut javac = Command::new("javac");
+        javac.arg("-cp").arg(&class_path).arg("-d").arg(&classes);
+        for (name, text) in JAVA {
+            cache::write(&dir.join(name), text)?;
+            javac.arg(dir.join(name));
+        }
+        run("javac", &mut javac)?;
+        let mut jar = Command::new("jar");
+        jar.arg("cf").arg(dir.join("conformance.jar")).arg("-C").arg(&classes).arg(".");
+        run("jar", &mut jar).map(drop)
+    })?;
+    let mut longer = class_path.clone();
+    longer.push(":");
+    longer.push(dir.join("conformance.jar"));
+    let args = tool.get_args().map(|arg| if arg == class_path { longer.clone() } else { arg.to_owned() });
+    Ok(Program::Native(PathBuf::from(tool.get_program()), args.map(PathBuf::from).collect()))
+}
+
+fn class_path(tool: &Command) -> Result<OsString, String> {
+    let after = tool.get_args().skip_while(|arg| *arg != "-cp").nth(1);
+    after.map(ToOwned::to_owned).ok_or_else(|| "a Java command without a class path".to_owned())
+}
+
+/// The drivers' environment has the libraries.
+fn python(kind: ClientKind, name: &str) -> Result<Program, String> {
+    let Program::Native(interpreter, _) = clients::install(kind)? else {
+        return Err("expected a Python program".to_owned());
+    };
+    let inputs = PYTHON.map(|(_, text)| text);
+    let dir = cache::ensure("conformance-python", &inputs, |dir| {
+        PYTHON.iter().try_for_each(|(name, text)| cache::write(&dir.join(name), text))
+    })?;
+    Ok(Program::Native(interpreter, vec![PathBuf::from("-u"), dir.join(name)]))
+}
+
+fn franz() -> Result<Program, String> {
+    let inputs = FRANZ.map(|(_, text)| text);
+    let dir = cache::ensure("conformance-franz", &inputs, |dir| {
+        for (name, text) in FRANZ {
+            cache::write(&dir.join(name), text)?;
+        }
+        run("go build", Command::new("go").current_dir(dir).args(["build", "-o", "conformance", "."]))
+            .map(drop)
+    })?;
+    Ok(Program::Native(dir.join("conformance"), Vec::new()))
+}

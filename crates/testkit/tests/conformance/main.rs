@@ -1,0 +1,55 @@
+//! The conformance tests: what a broker does, run against Apache Kafka and against the embedded Kafka alike.
+//!
+//! `POINTSMAN_CONFORMANCE=text` runs only the cases whose name contains the text (`raw/…`, `java/…`); the list of known
+//! differences is then not judged.
+
+mod raw;
+
+use std::time::Instant;
+
+use pointsman_testkit::clients::ClientKind;
+use pointsman_testkit::conformance::differences::Difference;
+use pointsman_testkit::conformance::{Finding, LIBRARIES, Subject, judge, run};
+use pointsman_testkit::kafka::{Cluster, ClusterSpec};
+use pointsman_testkit::skip::{kafka_or_skip, skipped};
+
+#[test]
+fn apache_kafka_is_the_measure() {
+    let Some(kafka) = kafka_or_skip("apache_kafka_is_the_measure") else { return };
+    let mut spec = ClusterSpec::new("conformance", 3);
+    // A killed broker is given up after this long; the default of 9 s would only be waited for.
+    for (key, value) in [("broker.session.timeout.ms", "3000"), ("broker.heartbeat.interval.ms", "500")] {
+        spec.properties.push((key.to_owned(), value.to_owned()));
+    }
+    let mut cluster = Cluster::start(&kafka, spec).expect("a cluster of Apache Kafka starts");
+    conform(&mut cluster, &[]);
+}
+
+/// All cases against one subject: those that leave the brokers alone side by side, the others one after the other.
+fn conform(subject: &mut dyn Subject, known: &[Difference]) {
+    let filter = std::env::var("POINTSMAN_CONFORMANCE").unwrap_or_default();
+    let (name, servers) = (subject.name().to_owned(), subject.bootstrap());
+    let bootstrap: Vec<String> = servers.iter().map(ToString::to_string).collect();
+    let bootstrap = bootstrap.join(",");
+    let context = raw::Context::new(subject).expect("the subject answers");
+    let begun = Instant::now();
+    let mut findings = std::thread::scope(|scope| {
+        let (bootstrap, filter) = (&bootstrap, &filter);
+        let clients = LIBRARIES.map(|kind| scope.spawn(move || clients(kind, bootstrap, filter)));
+        let raw = raw::run(&context, raw::GENTLE, filter);
+        clients.into_iter().flat_map(|c| c.join().expect("no panic")).chain(raw).collect::<Vec<_>>()
+    });
+    eprintln!("{name}: {} cases side by side in {:?}", findings.len(), begun.elapsed());
+    findings.extend(raw::run(&context, raw::ROUGH, &filter));
+    eprintln!("{name}: {} cases in {:?}", findings.len(), begun.elapsed());
+    let known = if filter.is_empty() { known } else { &[] };
+    judge(&findings, known).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+}
+
+/// A library that cannot be installed here is skipped and counted.
+fn clients(kind: ClientKind, bootstrap: &str, filter: &str) -> Vec<Finding> {
+    run(kind, bootstrap, filter).unwrap_or_else(|reason| {
+        skipped(&format!("conformance of {}", kind.name()), &reason);
+        Vec::new()
+    })
+}

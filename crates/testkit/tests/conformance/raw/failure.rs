@@ -1,0 +1,188 @@
+//! Brokers that die, freeze and come back. One case at a time.
+
+use pointsman_testkit::conformance::Subject;
+use pointsman_wire::Struct;
+
+use super::conn::Conn;
+use super::records::{Batch, batches};
+use super::topic::{From, Place, Topic, fetch_request, partitions, produce_request, records};
+use super::{Case, Context, check, each, eventually, only, same};
+
+pub(crate) const CASES: &[Case] = &[
+    ("leader_dies", leader_dies),
+    ("too_few_in_sync", too_few_in_sync),
+    ("coordinator_dies", coordinator_dies),
+    ("frozen_broker", frozen_broker),
+];
+
+impl Context<'_> {
+    fn act(&self, act: impl FnOnce(&mut dyn Subject) -> Result<(), String>) -> Result<(), String> {
+        let mut subject = self.subject.lock().map_err(|e| e.to_string())?;
+        act(&mut **subject)
+    }
+
+    fn kill(&self, broker: usize) -> Result<(), String> {
+        self.act(|subject| subject.kill(broker))
+    }
+
+    fn restart(&self, broker: usize) -> Result<(), String> {
+        self.act(|subject| subject.restart(broker))
+    }
+
+    /// Waits until a partition has a leader and all its replicas are in sync.
+    fn whole(&self, topic: &Topic) -> Result<Place, String> {
+        eventually(|| {
+            let place = self.place(topic, 0)?;
+            same("in sync", place.isr.len(), 3)?;
+            same(
+                "the leader's offsets",
+                self.leader(topic, 0)?.list_offset(self, topic, 0, -1, -1)?.i16("ErrorCode"),
+                0,
+            )?;
+            Ok(place)
+        })
+    }
+}
+
+/// Another in-sync replica leads, with a higher epoch; what was acknowledged is there; what the old epoch's readers ask is
+/// fenced; the killed broker comes back in sync, but not as leader.
+fn leader_dies(context: &Context<'_>) -> Result<(), String> {
+    let topic = context.topic("leader-dies", 1, 3, &[])?;
+    let before = context.whole(&topic)?;
+    let mut conn = context.leader(&topic, 0)?;
+    same("first", conn.append(context, &topic, 0, &Batch::of(&["a", "b"]))?, 0)?;
+    let dead = context.index(before.leader)?;
+    context.kill(dead)?;
+    check(conn.fetch(context, &topic, From::offset(0, 0)).is_err(), || "a dead broker answers".to_owned())?;
+    check(context.broker(dead).is_err(), || "a dead broker accepts connections".to_owned())?;
+    let after = eventually(|| {
+        let place = context.place(&topic, 0)?;
+        check(place.leader >= 0 && place.leader != before.leader, || format!("{place:?}"))?;
+        Ok(place)
+    })?;
+    check(after.epoch > before.epoch, || format!("{before:?}, then {after:?}"))?;
+    check(before.isr.contains(&after.leader.into()), || format!("{before:?}, then {after:?}"))?;
+    same("replicas", &after.replicas, &before.replicas)?;
+    let mut conn = context.leader(&topic, 0)?;
+    let offset = eventually(|| conn.append(context, &topic, 0, &Batch::of(&["c"])))?;
+    same("the next offset", offset, 2)?;
+    read_on(context, &topic, &mut conn, &before, &after)?;
+    epochs(context, &topic, &before, &after)?;
+    context.restart(dead)?;
+    let healed = context.whole(&topic)?;
+    same("leader after the return", healed.leader, after.leader)?;
+    // A replica that comes back in sync does not change the epoch.
+    same("epoch after the return", healed.epoch, after.epoch)?;
+    let mut follower = context.broker(dead)?;
+    let found = eventually(|| {
+        let found = follower.fetch(context, &topic, From::offset(0, 0))?;
+        same("high watermark of the follower", found.int("HighWatermark"), 3)?;
+        Ok(found)
+    })?;
+    same("batches of the follower", batches(&records(&found)).len(), 2)
+}
+
+/// Both batches are there, each with the epoch it was written in.
+fn read_on(
+    context: &Context<'_>,
+    topic: &Topic,
+    conn: &mut Conn,
+    before: &Place,
+    after: &Place,
+) -> Result<(), String> {
+    let found = eventually(|| {
+        let found = conn.fetch(context, topic, From::offset(0, 0))?;
+        same("high watermark", found.int("HighWatermark"), 3)?;
+        Ok(found)
+    })?;
+    let seen: Vec<_> =
+        batches(&records(&found)).iter().map(|b| (b.base_offset, b.partition_leader_epoch)).collect();
+    same("batches with their epochs", seen, vec![(0, before.epoch), (2, after.epoch)])?;
+    let old = From { leader_epoch: before.epoch, ..From::offset(0, 0) };
+    let found = conn.fetch(context, topic, old)?;
+    same("a fetch of the old epoch", found.i16("ErrorCode"), 74)
+}
+
+/// OffsetForLeaderEpoch after the change: the old epoch ends where the new one begins; fetches that went further diverge.
+fn epochs(context: &Context<'_>, topic: &Topic, before: &Place, after: &Place) -> Result<(), String> {
+    each(context.versions(23), |version| {
+        let ask = |current, epoch| super::offsets::end_of_epoch(context, topic, version, current, epoch);
+        same("the old epoch", ask(-1, before.epoch)?, (0, before.epoch, 2))?;
+        same("the new epoch", ask(after.epoch, after.epoch)?, (0, after.epoch, 3))?;
+        same("asked in the old epoch", ask(before.epoch, before.epoch)?.0, 74)
+    })?;
+    let mut conn = context.leader(topic, 0)?;
+    each(12..=context.newest(1), |version| {
+        let from = From { fetched_epoch: before.epoch, ..From::offset(0, 3) };
+        let answer = conn.call(1, version, &fetch_request(topic, &[from]))?;
+        let found = only("partitions", partitions(&answer, "Partitions"))?;
+        let diverging = found.nested("DivergingEpoch").ok_or("no diverging epoch")?;
+        let seen = (found.i16("ErrorCode"), diverging.i32("Epoch"), diverging.int("EndOffset"));
+        same("diverging", seen, (0, before.epoch, 2))
+    })
+}
+
+/// With two of three replicas gone, acks=all is refused with 19 and nothing is appended; acks=1 is still taken.
+fn too_few_in_sync(context: &Context<'_>) -> Result<(), String> {
+    // Only one replica must go to leave too few.
+    let topic = context.topic("few", 1, 3, &[("min.insync.replicas", "3")])?;
+    let place = context.whole(&topic)?;
+    let leader = context.index(place.leader)?;
+    let dead = (leader + 1) % 3;
+    context.kill(dead)?;
+    eventually(|| same("in sync", context.place(&topic, 0)?.isr.len(), 2))?;
+    let mut conn = context.leader(&topic, 0)?;
+    let outcome = eventually(|| {
+        let answer = conn.produce(context, &topic, 0, &Batch::of(&["a"]))?;
+        same("error of acks=all", answer.i16("ErrorCode"), 19)
+    })
+    .and_then(|()| {
+        let request = produce_request(&topic, 0, 1, Batch::of(&["b"]).bytes());
+        let answer = conn.call(0, context.newest(0), &request)?;
+        let found = only("partitions", partitions(&answer, "PartitionResponses"))?;
+        same("error of acks=1", found.i16("ErrorCode"), 0)
+    });
+    context.restart(dead)?;
+    outcome?;
+    context.whole(&topic)?;
+    let answer = context.leader(&topic, 0)?.produce(context, &topic, 0, &Batch::of(&["c"]))?;
+    same("error after the return", answer.i16("ErrorCode"), 0)
+}
+
+/// The group's next coordinator knows its members and its offsets.
+fn coordinator_dies(context: &Context<'_>) -> Result<(), String> {
+    let mut member = super::group::Member::alone(context, "coordinator-dies")?;
+    let dead = super::group::coordinator(context, &member.group)?;
+    context.kill(dead)?;
+    let outcome = eventually(|| {
+        let alive = (dead + 1) % 3;
+        let request = Struct::new().with("Key", member.group.as_str());
+        let answer = context.broker(alive)?.call(10, context.at_most(10, 3), &request)?;
+        same("error", answer.i16("ErrorCode"), 0)?;
+        let now = context.index(answer.i32("NodeId"))?;
+        check(now != dead, || "the dead broker".to_owned())?;
+        member.conn = context.broker(now)?;
+        same("heartbeat at the next coordinator", member.heartbeat()?, 0)
+    });
+    context.restart(dead)?;
+    outcome?;
+    eventually(|| {
+        context.metadata(dead, "none").map(drop)?;
+        same("brokers", context.metadata(0, "none")?.array("Brokers").len(), 3)
+    })
+}
+
+/// A frozen broker accepts connections and answers nothing; when it goes on, it answers what was asked meanwhile.
+fn frozen_broker(context: &Context<'_>) -> Result<(), String> {
+    let mut conn = context.broker(0)?;
+    conn.call(18, 0, &Struct::new())?;
+    context.act(|subject| subject.pause(0))?;
+    let sent = conn.send(18, 0, &Struct::new());
+    let accepted = context.broker(0).map(drop);
+    let silent = conn.is_silent();
+    context.act(|subject| subject.resume(0))?;
+    sent?;
+    accepted?;
+    check(silent?, || "a frozen broker answers".to_owned())?;
+    same("error", conn.receive(18, 0)?.1.i16("ErrorCode"), 0)
+}
