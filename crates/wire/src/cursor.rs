@@ -70,6 +70,8 @@ enum Place {
 pub struct Cursor {
     version: i16,
     flexible: bool,
+    /// Bytes after the last field are passed over, not refused.
+    lenient: bool,
     /// Bytes of the body used so far.
     position: usize,
     /// Where the innermost known tagged field, or the body, ends. Nothing is read beyond it.
@@ -90,6 +92,7 @@ impl Cursor {
         Self {
             version,
             flexible: message.is_flexible(version),
+            lenient: message.is_request(),
             position: 0,
             limit: len,
             depth: 1,
@@ -160,13 +163,16 @@ impl Cursor {
     }
 
     fn fields_end(&mut self, fields: Fields) -> Step<Event> {
+        let left = self.limit - self.position;
+        if self.lenient && left > 0 && matches!(fields.place, Place::Root) {
+            self.push_blob(&NO_FIELD, left)?;
+            return Ok(Some(self.mark(&NO_FIELD, Kind::Trailing)));
+        }
         self.depth -= 1;
         let kind = match fields.place {
             Place::Element => Kind::ElementEnd,
             Place::Nested => Kind::StructEnd,
-            Place::Root if self.position < self.limit => {
-                return Err(DecodeError::TrailingBytes { left: self.limit - self.position });
-            }
+            Place::Root if left > 0 => return Err(DecodeError::TrailingBytes { left }),
             Place::Root => Kind::End,
         };
         Ok(Some(self.mark(fields.owner, kind)))

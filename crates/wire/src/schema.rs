@@ -249,6 +249,12 @@ impl Message {
     pub const fn is_flexible(&self, version: i16) -> bool {
         self.flexible.contains(version)
     }
+
+    /// Is it a request?
+    #[must_use]
+    pub fn is_request(&self) -> bool {
+        self.name.ends_with("Request")
+    }
 }
 
 /// One api: its key and all definitions of its two messages.

@@ -85,6 +85,9 @@ pub enum Kind {
         /// The number.
         count: u32,
     },
+    /// A request has bytes after its last field; chunks follow. librdkafka writes such (its Metadata request for all topics
+    /// has three), and brokers pass over them. In a response they are an error.
+    Trailing,
     /// The end of the message: all bytes are used. Comes again when asked again.
     End,
 }

@@ -66,6 +66,8 @@ impl Reader<'_> {
                 Kind::Tags { count } => tags = count as usize,
                 Kind::TagStart { .. } => out.fields.reserve_exact(1),
                 Kind::TagEnd => {}
+                // What a request has after its last field says nothing.
+                Kind::Trailing | Kind::Chunk { .. } => {}
                 Kind::UnknownTag { tag, size } => {
                     let value = self.blob(event.at + event.len, size)?;
                     out.reserve_unknown_tags(tags);
