@@ -1,0 +1,262 @@
+//! From bytes of the keyboard to keys, and from keys to what they mean. Pure.
+
+use super::model::{BrokerId, BrokerState, Model};
+
+/// What the user wants done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// End this broker without notice.
+    Kill(BrokerId),
+    /// Stop this broker, and leave its connections open.
+    Pause(BrokerId),
+    /// Let this paused broker go on.
+    Resume(BrokerId),
+    /// Start this broker again; one that is up or paused ends first.
+    Restart(BrokerId),
+    /// Kill so many brokers of the active cluster that it loses its quorum.
+    KillQuorum,
+    /// Bring every broker back.
+    RestoreAll,
+    /// Play the script: a minority loss, a failover, a failback.
+    PlayScript,
+    /// End the demo.
+    Quit,
+}
+
+/// A key that was pressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// A character.
+    Char(char),
+    /// Arrow up or left.
+    Previous,
+    /// Arrow down or right, or the tabulator.
+    Next,
+    /// Escape.
+    Escape,
+    /// Ctrl-C, which raw mode hands over as a byte.
+    Interrupt,
+}
+
+/// A key of the bottom line and of the help.
+#[derive(Debug)]
+pub(crate) struct Hint {
+    /// As on the keyboard.
+    pub(crate) key: &'static str,
+    /// What it does, in a narrow terminal.
+    pub(crate) short: &'static str,
+    /// What it does, in a wider one.
+    pub(crate) long: &'static str,
+    /// What it does, in the help.
+    pub(crate) help: &'static str,
+}
+
+const fn hint(key: &'static str, short: &'static str, long: &'static str, help: &'static str) -> Hint {
+    Hint { key, short, long, help }
+}
+
+/// Every key that does something, in the order of the bottom line.
+pub(crate) const HINTS: [Hint; 9] = [
+    hint("1-8", "pick", "pick broker", "pick a broker; the arrow keys do too"),
+    hint("k", "kill", "kill", "kill it: the process ends without notice"),
+    hint("p", "pause", "pause", "pause it: it stays connected and answers nothing; again: it goes on"),
+    hint("r", "start", "restart", "start it again"),
+    hint("m", "quorum", "kill quorum", "kill a majority of the active cluster: a failover follows"),
+    hint("a", "all", "all back", "bring all brokers back: a failback follows"),
+    hint("s", "script", "script", "play it all by itself: minority loss, failover, failback"),
+    hint("?", "help", "help", "this page"),
+    hint("q", "quit", "quit", "end the demo and everything in it; Esc and Ctrl-C do too"),
+];
+
+/// What the user has chosen on the screen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ui {
+    /// The broker that k, p and r are about.
+    pub(crate) selected: BrokerId,
+    /// Whether the help covers the screen.
+    pub(crate) help: bool,
+    /// Whether colours are wanted.
+    pub(crate) colour: bool,
+}
+
+impl Ui {
+    /// Takes a key: changes what is chosen, or says what is to be done.
+    pub(crate) fn press(&mut self, key: Key, model: &Model) -> Option<Command> {
+        if self.help && key != Key::Interrupt && key != Key::Char('q') {
+            self.help = false;
+            return None;
+        }
+        match key {
+            Key::Interrupt | Key::Escape => Some(Command::Quit),
+            Key::Next => self.select(model, 1),
+            Key::Previous => self.select(model, model.brokers().count().saturating_sub(1)),
+            Key::Char(key) => self.letter(key.to_ascii_lowercase(), model),
+        }
+    }
+
+    fn letter(&mut self, key: char, model: &Model) -> Option<Command> {
+        match key {
+            '1'..='9' => {
+                let place = key.to_digit(10).and_then(|digit| usize::try_from(digit).ok())? - 1;
+                self.selected = model.brokers().nth(place).unwrap_or(self.selected);
+                None
+            }
+            '?' | 'h' => {
+                self.help = true;
+                None
+            }
+            'k' | 'p' | 'r' => self.one_broker(key, model),
+            'm' => model.active.map(|_| Command::KillQuorum),
+            'a' => Some(Command::RestoreAll),
+            's' => Some(Command::PlayScript),
+            'q' => Some(Command::Quit),
+            _ => None,
+        }
+    }
+
+    /// What would change nothing is no command.
+    fn one_broker(&self, key: char, model: &Model) -> Option<Command> {
+        let broker = self.selected;
+        match (key, model.broker(broker)?.state) {
+            ('k', BrokerState::Killed) => None,
+            ('k', _) => Some(Command::Kill(broker)),
+            ('p', BrokerState::Up) => Some(Command::Pause(broker)),
+            ('p', BrokerState::Paused) => Some(Command::Resume(broker)),
+            ('r', BrokerState::Up | BrokerState::Paused | BrokerState::Killed) => {
+                Some(Command::Restart(broker))
+            }
+            _ => None,
+        }
+    }
+
+    /// Moves the choice by so many brokers, around the end.
+    fn select(&mut self, model: &Model, by: usize) -> Option<Command> {
+        let all: Vec<BrokerId> = model.brokers().collect();
+        let place = all.iter().position(|id| *id == self.selected).unwrap_or(0);
+        self.selected = all.get((place + by) % all.len().max(1)).copied().unwrap_or(self.selected);
+        None
+    }
+}
+
+/// The keys in one piece of a terminal's input. Sequences that mean nothing here are left out.
+pub(crate) fn decode(input: &str) -> Vec<Key> {
+    let mut keys = Vec::new();
+    let mut rest = input.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            ('\x03', _) => keys.push(Key::Interrupt),
+            ('\t', _) => keys.push(Key::Next),
+            ('\x1b', Some('[' | 'O')) => {
+                rest.next();
+                keys.extend(rest.by_ref().find(|c| ('@'..='~').contains(c)).and_then(arrow));
+            }
+            ('\x1b', None | Some('\x1b')) => keys.push(Key::Escape),
+            // Alt and a key.
+            ('\x1b', Some(_)) => {
+                rest.next();
+            }
+            (c, _) if !c.is_control() => keys.push(Key::Char(c)),
+            _ => {}
+        }
+    }
+    keys
+}
+
+/// The last character of an arrow key's sequence (ECMA-48, as xterm sends it).
+fn arrow(end: char) -> Option<Key> {
+    match end {
+        'A' | 'D' => Some(Key::Previous),
+        'B' | 'C' => Some(Key::Next),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::sample, *};
+
+    fn id(cluster: usize, broker: usize) -> BrokerId {
+        BrokerId { cluster, broker }
+    }
+
+    #[test]
+    fn digits_and_arrows_choose_a_broker() {
+        let model = sample::model();
+        let mut ui = Ui::default();
+        let mut after = |keys: &str| {
+            decode(keys).into_iter().for_each(|key| assert_eq!(ui.press(key, &model), None));
+            ui.selected
+        };
+        assert_eq!(after("5"), id(0, 4));
+        assert_eq!(after("6"), id(1, 0));
+        assert_eq!(after("8"), id(1, 2));
+        assert_eq!(after("9"), id(1, 2), "there is no ninth broker");
+        assert_eq!(after("\x1b[B"), id(0, 0));
+        assert_eq!(after("\x1b[A"), id(1, 2));
+        assert_eq!(after("\x1bOD"), id(1, 1));
+        assert_eq!(after("\t"), id(1, 2));
+    }
+
+    #[test]
+    fn a_letter_acts_on_the_chosen_broker() {
+        let mut model = sample::model();
+        let mut ui = Ui { selected: id(0, 3), ..Ui::default() };
+        let mut press = |key, state| {
+            model.clusters[0].brokers[3].state = state;
+            ui.press(Key::Char(key), &model)
+        };
+        assert_eq!(press('k', BrokerState::Up), Some(Command::Kill(id(0, 3))));
+        assert_eq!(press('K', BrokerState::Paused), Some(Command::Kill(id(0, 3))));
+        assert_eq!(press('k', BrokerState::Killed), None);
+        assert_eq!(press('p', BrokerState::Up), Some(Command::Pause(id(0, 3))));
+        assert_eq!(press('p', BrokerState::Paused), Some(Command::Resume(id(0, 3))));
+        assert_eq!(press('p', BrokerState::Killed), None);
+        assert_eq!(press('r', BrokerState::Killed), Some(Command::Restart(id(0, 3))));
+        assert_eq!(press('r', BrokerState::Restarting), None);
+    }
+
+    #[test]
+    fn every_key_of_the_bottom_line_does_something() {
+        let model = sample::model();
+        for hint in &HINTS {
+            let key = hint.key.chars().last().expect("a key");
+            let mut ui = Ui { selected: id(0, 3), ..Ui::default() };
+            let command = ui.press(Key::Char(key), &model);
+            assert!(command.is_some() || ui.help || ui.selected != id(0, 3), "{hint:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_closes_by_any_key_and_quits_by_its_own() {
+        let model = sample::model();
+        let mut ui = Ui { help: true, ..Ui::default() };
+        assert_eq!(ui.press(Key::Char('m'), &model), None);
+        assert!(!ui.help);
+
+        ui.help = true;
+        assert_eq!(ui.press(Key::Escape, &model), None);
+        assert_eq!(ui.press(Key::Escape, &model), Some(Command::Quit));
+        ui.help = true;
+        assert_eq!(ui.press(Key::Interrupt, &model), Some(Command::Quit));
+        assert_eq!(ui.press(Key::Char('q'), &model), Some(Command::Quit));
+    }
+
+    #[test]
+    fn nothing_is_asked_of_an_empty_stage() {
+        let mut ui = Ui::default();
+        for key in [Key::Char('k'), Key::Char('m'), Key::Char('1'), Key::Next, Key::Previous] {
+            assert_eq!(ui.press(key, &Model::default()), None, "{key:?}");
+        }
+        assert_eq!(ui.press(Key::Interrupt, &Model::default()), Some(Command::Quit));
+    }
+
+    #[test]
+    fn input_is_cut_into_keys() {
+        assert_eq!(decode("k?"), [Key::Char('k'), Key::Char('?')]);
+        assert_eq!(decode("\x1b"), [Key::Escape]);
+        assert_eq!(decode("\x1b\x1b[A"), [Key::Escape, Key::Previous]);
+        assert_eq!(decode("\x1b[1;5Cq"), [Key::Next, Key::Char('q')]);
+        assert_eq!(decode("\x1b[200~\x1bx\x1a\r\x03"), [Key::Interrupt]);
+        assert_eq!(decode("\x1b["), []);
+    }
+}
