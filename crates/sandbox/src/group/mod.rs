@@ -2,8 +2,8 @@
 //!
 //! It follows the coordinator of Apache Kafka 4.3: `state` has a group and its states, `join` and `membership` what members
 //! ask, `rebalance` how a generation follows another and what time brings, `offsets` what is committed, and `handlers` one
-//! file per api key. Whoever owns the [`Groups`] calls [`Groups::tick`] when [`Groups::next_deadline`] is there, and hands
-//! the answers of [`Groups::take_ready`] to the connections that wait for them.
+//! file per api key. Whoever owns the [`Groups`] calls [`Groups::tick`] often; who waits asks for the answer of its ticket
+//! after every tick and every request.
 //!
 //! What Kafka keeps in its log survives a change of the coordinator: offsets, and the last generation that has an assignment
 //! or no members. See [`Groups::unload`].
@@ -170,16 +170,6 @@ impl Groups {
         }
     }
 
-    /// When [`Groups::tick`] has something to do next, unless requests come before.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.groups.values().filter_map(Group::next_deadline).min()
-    }
-
-    /// The answers that have become ready; each is given once.
-    pub(crate) fn take_ready(&mut self) -> Vec<(Ticket, Answer)> {
-        self.tickets.take_all()
-    }
-
     /// The answer of one ticket, once it is ready.
     pub(crate) fn ready(&mut self, ticket: Ticket) -> Option<Answer> {
         self.tickets.take(ticket)
@@ -188,11 +178,6 @@ impl Groups {
     /// The connection that waited is gone. The member stays, as in Kafka; the answer goes nowhere.
     pub(crate) fn forget(&mut self, ticket: Ticket) {
         self.tickets.forget(ticket);
-    }
-
-    /// Is the answer still to come?
-    pub(crate) fn is_waiting(&self, ticket: Ticket) -> bool {
-        self.tickets.is_waiting(ticket)
     }
 
     /// The coordinator of some groups is gone. Whoever waits is told so (16), pending members and the joins of a rebalance

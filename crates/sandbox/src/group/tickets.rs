@@ -27,8 +27,8 @@ pub(crate) enum Outcome<T> {
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     issued: u64,
-    waiting: BTreeSet<Ticket>,
-    ready: BTreeMap<Ticket, Answer>,
+    pub(super) waiting: BTreeSet<Ticket>,
+    pub(super) ready: BTreeMap<Ticket, Answer>,
 }
 
 impl Tickets {
@@ -76,16 +76,8 @@ impl Tickets {
         self.ready.remove(&ticket)
     }
 
-    pub(super) fn take_all(&mut self) -> Vec<(Ticket, Answer)> {
-        std::mem::take(&mut self.ready).into_iter().collect()
-    }
-
     pub(super) fn forget(&mut self, ticket: Ticket) {
         self.waiting.remove(&ticket);
         self.ready.remove(&ticket);
-    }
-
-    pub(super) fn is_waiting(&self, ticket: Ticket) -> bool {
-        self.waiting.contains(&ticket)
     }
 }

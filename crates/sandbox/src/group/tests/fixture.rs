@@ -1,11 +1,14 @@
 //! A coordinator under test, with its own clock.
 
 use crate::group::{
-    Answer, GroupConfig, Groups, JoinReply, JoinRequest, Leaver, MemberRef, Outcome, Protocol, SyncReply,
-    SyncRequest, Ticket,
+    Answer, Group, GroupConfig, Groups, JoinReply, JoinRequest, Leaver, MemberRef, Outcome, Protocol,
+    SyncReply, SyncRequest, Ticket,
 };
 use bytes::Bytes;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 pub(super) const SESSION: Duration = Duration::from_secs(10);
 pub(super) const REBALANCE: Duration = Duration::from_secs(60);
@@ -97,6 +100,21 @@ pub(super) fn later<T: std::fmt::Debug>(outcome: Outcome<T>) -> Ticket {
     match outcome {
         Outcome::Later(ticket) => ticket,
         Outcome::Ready(reply) => panic!("a ticket, not {reply:?}"),
+    }
+}
+
+impl Groups {
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.groups.values().filter_map(Group::next_deadline).min()
+    }
+
+    pub(super) fn is_waiting(&self, ticket: Ticket) -> bool {
+        self.tickets.waiting.contains(&ticket)
+    }
+
+    /// The answers that have become ready; each is given once.
+    pub(super) fn take_ready(&mut self) -> BTreeMap<Ticket, Answer> {
+        std::mem::take(&mut self.tickets.ready)
     }
 }
 

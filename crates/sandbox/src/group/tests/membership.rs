@@ -202,7 +202,7 @@ fn ready_answers_are_given_once() {
     let (_, ticket) = c.enter("a");
     c.pass(DELAY);
     let ready = c.groups.take_ready();
-    assert_eq!(ready.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>(), [ticket]);
+    assert_eq!(ready.into_keys().collect::<Vec<_>>(), [ticket]);
     assert_eq!(c.groups.ready(ticket), None);
     assert!(c.groups.take_ready().is_empty());
 }

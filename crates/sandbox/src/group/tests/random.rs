@@ -15,6 +15,8 @@ use std::{
 const SEEDS: u64 = 150;
 const STEPS: usize = 250;
 const STEP: Duration = Duration::from_millis(200);
+/// 200 s: three rebalances that somebody is missing from, and the sessions of the dead.
+const CALM_STEPS: usize = 1000;
 
 /// A generator of random numbers (splitmix64), the same for the same seed.
 struct Random(u64);
@@ -314,7 +316,7 @@ impl Simulation {
 
     /// From now on all behave, so the group becomes stable, with the living and nobody else.
     fn calm(&mut self) {
-        for _ in 0..(200.0 / STEP.as_secs_f64()) as usize {
+        for _ in 0..CALM_STEPS {
             (0..self.clients.len()).for_each(|number| self.act(number));
             self.deliver();
             self.pass(STEP);
