@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use pointsman_wire::Struct;
+use pointsman_wire::{Struct, Value};
 use tokio::{sync::mpsc, task::JoinSet, time::Instant};
 
 use super::{
@@ -283,6 +283,19 @@ impl Sender {
             Done::Named(Err(error)) => {
                 self.naming.end(false);
                 self.note(&error);
+                if !error.is_retriable() {
+                    self.refuse(&ProduceError::Refused(error));
+                }
+            }
+        }
+    }
+
+    /// Gives everything up that is not under way.
+    fn refuse(&mut self, error: &ProduceError) {
+        let now = Instant::now();
+        for partition in self.partitions.values_mut() {
+            for batch in partition.expire(now, Duration::ZERO) {
+                batch.failed(error);
             }
         }
     }
@@ -370,7 +383,8 @@ async fn init_producer_id(cluster: &Cluster) -> Result<Identity, ClientError> {
     cluster
         .ask_any(|connection| async move {
             let version = connection.version(INIT_PRODUCER_ID, i16::MAX)?;
-            let body = Struct::new().with("TransactionTimeoutMs", i32::MAX);
+            let body =
+                Struct::new().with("TransactionalId", Value::Null).with("TransactionTimeoutMs", i32::MAX);
             let answer = connection.call(INIT_PRODUCER_ID, version, &body).await?;
             ClientError::check("InitProducerId", answer.i16("ErrorCode"))?;
             Ok(Identity { id: answer.int("ProducerId"), epoch: answer.i16("ProducerEpoch") })
