@@ -1,4 +1,4 @@
-//! A moment of the demo for pictures and tests: shortly after a failover.
+//! A moment of the demo for pictures and tests: shortly after a failover. Its numbers are made up, not measured.
 
 use super::{
     history::History,
@@ -24,9 +24,8 @@ pub(super) fn model() -> Model {
         now: ms(NOW),
         join: "127.0.0.1:9092".into(),
         topic: "demo".into(),
-        caption:
-            "The secondary serves. The producers waited, and lost nothing. Press a to bring the brokers back."
-                .into(),
+        caption: "The secondary serves. Press a to bring the primary's brokers back: a failback follows."
+            .into(),
         generation: 41,
         connections: 23,
         active: Some(1),

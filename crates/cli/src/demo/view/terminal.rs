@@ -17,6 +17,7 @@ use ratatui::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
     io::{self, BufWriter, IsTerminal, stdin, stdout},
+    mem::ManuallyDrop,
     os::fd::AsFd,
     panic,
     sync::{
@@ -49,7 +50,8 @@ pub(crate) fn possible() -> bool {
 #[expect(clippy::needless_pass_by_value, reason = "both channels close when the view ends")]
 pub(crate) fn show(models: watch::Receiver<Model>, commands: mpsc::Sender<Command>) -> io::Result<()> {
     let guard = Guard::new()?;
-    let mut terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(stdout())))?;
+    // Its own end would write to a terminal that may be gone, and panic; the guard does what is needed.
+    let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(BufWriter::new(stdout())))?);
     terminal.clear()?;
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let ui = Ui { colour, ..Ui::default() };

@@ -30,8 +30,8 @@ fn lines(model: &Model, theme: Theme) -> Vec<Pieces> {
     let mut lines = vec![
         plain("Clients know one address: Pointsman's. It serves them from one of several"),
         Pieces::new(format!("Kafka clusters, here {}. When the active", words::list(&names)), theme.plain()),
-        plain("cluster loses its quorum, the next one serves; nobody reconfigures anything."),
-        plain("Everything here is real: break it and watch the gap in the chart."),
+        plain("cluster loses its quorum, the next one serves: no client is told anything new."),
+        plain("Break something, and watch the gap in the chart."),
         Pieces::default(),
     ];
     lines.extend(HINTS.iter().map(|hint| {

@@ -1,3 +1,5 @@
+//! What the screen says, at every size, with and without colours.
+
 use super::paint;
 use crate::demo::view::{
     keys::{HINTS, Ui},
