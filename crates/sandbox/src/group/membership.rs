@@ -16,12 +16,14 @@ impl Group {
             turn.tickets.sync_error(Some(ticket), error);
             return;
         }
-        self.settle_sync(id);
-        if self.state == State::Stable {
+        let stable = self.state == State::Stable;
+        let Some(member) = self.member_mut(id) else { return };
+        member.owes_sync = false;
+        if stable {
             turn.tickets.sync(Some(ticket), || self.sync_reply(id));
             return;
         }
-        let older = self.member_mut(id).and_then(|member| member.syncing.replace(ticket));
+        let older = member.syncing.replace(ticket);
         turn.tickets.sync_error(older, codes::REBALANCE_IN_PROGRESS);
         if self.is_leader(id) {
             self.assign(turn, request);
@@ -46,16 +48,6 @@ impl Group {
     fn check_generation(&self, member: &MemberRef) -> Result<(), i16> {
         self.check_member(&member.member_id, member.instance_id.as_deref())?;
         check(if member.generation == self.generation { codes::NONE } else { codes::ILLEGAL_GENERATION })
-    }
-
-    /// The member's SyncGroup is here; after the last one nobody is waited for.
-    fn settle_sync(&mut self, id: &str) {
-        if let Some(member) = self.member_mut(id) {
-            member.owes_sync = false;
-        }
-        if !self.members.iter().any(|member| member.owes_sync) {
-            self.sync_ends = None;
-        }
     }
 
     fn sync_reply(&self, id: &str) -> SyncReply {

@@ -1,6 +1,9 @@
 //! A change of the coordinator: what the log keeps stays, what waits is told.
 
-use super::fixture::{Coordinator, DELAY, SESSION, again, assignment, later, member, newcomer, now, sync_of};
+use super::fixture::{
+    Coordinator, DELAY, SESSION, again, assignment, fixed, fixed_member, later, leaver, member, newcomer,
+    now, sync_of,
+};
 use crate::group::{Committed, GroupConfig, NewOffset};
 use std::time::Duration;
 
@@ -61,6 +64,36 @@ fn a_generation_without_an_assignment_is_forgotten() {
     assert_eq!(c.synced(waiting).error, 16);
     assert_eq!(c.state(), "Empty");
     assert_eq!(c.heartbeat(&member(&follower.member_id, 1)), 25);
+}
+
+#[test]
+fn a_static_member_that_came_back_is_known_under_its_newer_id() {
+    let mut c = Coordinator::new();
+    let old = c.stable(&[fixed("i")]).remove(0).member_id;
+    let back = now(c.join(&fixed("i"))).member_id;
+    fail_over(&mut c);
+    assert_eq!(c.heartbeat(&fixed_member(&back, "i", 1)), 0);
+    assert_eq!(c.heartbeat(&fixed_member(&old, "i", 1)), 82);
+}
+
+#[test]
+fn a_group_that_was_left_stays_empty_in_its_generation() {
+    let mut c = Coordinator::new();
+    let old = c.stable(&[newcomer("a")]);
+    assert_eq!(c.leave(&[leaver(&old[0].member_id, None)]), [0]);
+    fail_over(&mut c);
+    assert_eq!(c.state(), "Empty");
+    assert_eq!(c.heartbeat(&member(&old[0].member_id, 1)), 25);
+    assert_eq!(c.stable(&[newcomer("a")])[0].generation, 3);
+}
+
+#[test]
+fn what_members_read_is_still_known() {
+    let mut c = Coordinator::new();
+    c.stable(&[newcomer("a")]);
+    fail_over(&mut c);
+    let both = [("t".to_owned(), 0), ("u".to_owned(), 0)];
+    assert_eq!(c.groups.delete_offsets("g", &both), Ok(vec![86, 0]), "the fixture subscribes to t");
 }
 
 #[test]
