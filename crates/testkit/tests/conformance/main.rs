@@ -4,11 +4,12 @@
 //! differences is then not judged.
 
 mod raw;
+mod sandbox;
 
 use std::time::Instant;
 
 use pointsman_testkit::clients::ClientKind;
-use pointsman_testkit::conformance::differences::Difference;
+use pointsman_testkit::conformance::differences::{self, Difference};
 use pointsman_testkit::conformance::{Finding, LIBRARIES, Subject, judge, run};
 use pointsman_testkit::kafka::{Cluster, ClusterSpec};
 use pointsman_testkit::skip::{kafka_or_skip, skipped};
@@ -23,6 +24,12 @@ fn apache_kafka_is_the_measure() {
     }
     let mut cluster = Cluster::start(&kafka, spec).expect("a cluster of Apache Kafka starts");
     conform(&mut cluster, &[]);
+}
+
+#[test]
+fn the_sandbox_does_the_same() {
+    let mut sandbox = sandbox::Sandbox::start(3).expect("a cluster of the sandbox starts");
+    conform(&mut sandbox, differences::SANDBOX);
 }
 
 /// All cases against one subject: those that leave the brokers alone side by side, the others one after the other.

@@ -1,0 +1,126 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.common.KafkaFuture;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/** The conformance cases of the Java client: runs those named in its argument and prints for each what it observed. */
+public final class Conformance {
+    /** One case writes the facts it observes. */
+    interface Case {
+        void run(ObjectNode facts) throws Exception;
+    }
+
+    /** Cases at once; most of their time they wait. */
+    private static final int THREADS = 4;
+
+    final Map<String, Case> cases = new LinkedHashMap<>();
+    final Admin admin;
+    private final String bootstrap;
+    private final String prefix;
+
+    private Conformance(JsonNode told) {
+        bootstrap = told.get("bootstrap").asText();
+        prefix = told.get("prefix").asText();
+        admin = Admin.create(settings(Map.of()));
+        new AdminCases(this).add();
+        new LogCases(this).add();
+        new GroupCases(this).add();
+    }
+
+    public static void main(String[] args) throws Exception {
+        JsonNode told = Lines.JSON.readTree(args[0]);
+        Conformance all = new Conformance(told);
+        ExecutorService pool = Executors.newFixedThreadPool(THREADS);
+        told.get("cases").forEach(name -> pool.execute(() -> all.run(name.asText())));
+        pool.shutdown();
+        pool.awaitTermination(10, TimeUnit.MINUTES);
+        System.exit(0);
+    }
+
+    private void run(String name) {
+        ObjectNode line = Lines.JSON.createObjectNode().put("case", name);
+        ObjectNode facts = Lines.JSON.createObjectNode();
+        try {
+            Case one = cases.get(name);
+            if (one == null) {
+                throw new IllegalArgumentException("no such case");
+            }
+            one.run(facts);
+            line.put("ok", true).set("detail", facts);
+        } catch (Throwable e) {
+            line.put("ok", false).put("detail", e + " after " + facts);
+            e.printStackTrace();
+        }
+        Lines.print(line);
+    }
+
+    Properties settings(Map<String, String> more) {
+        Properties p = new Properties();
+        p.put("bootstrap.servers", bootstrap);
+        p.putAll(more);
+        return p;
+    }
+
+    KafkaProducer<String, String> producer(Map<String, String> more) {
+        return new KafkaProducer<>(settings(more), new StringSerializer(), new StringSerializer());
+    }
+
+    KafkaConsumer<String, String> consumer(Map<String, String> more) {
+        return new KafkaConsumer<>(settings(more), new StringDeserializer(), new StringDeserializer());
+    }
+
+    String name(String of) {
+        return prefix + "-" + of;
+    }
+
+    /** Makes a topic and gives its full name. */
+    String topic(String of, int partitions, Map<String, String> configs) throws Exception {
+        String name = name(of);
+        get(admin.createTopics(List.of(new NewTopic(name, partitions, (short) 3).configs(configs))).all());
+        return name;
+    }
+
+    static <T> T get(KafkaFuture<T> future) throws Exception {
+        return future.get(30, TimeUnit.SECONDS);
+    }
+
+    static TopicPartition at(String topic, int partition) {
+        return new TopicPartition(topic, partition);
+    }
+
+    /** The protocol's number of the error that this ends with; 0 when it works. */
+    static int error(Call call) {
+        try {
+            call.run();
+            return 0;
+        } catch (OffsetOutOfRangeException e) {
+            // The consumer's own class, which has no number.
+            return Errors.OFFSET_OUT_OF_RANGE.code();
+        } catch (ExecutionException e) {
+            return Errors.forException(e.getCause()).code();
+        } catch (Exception e) {
+            return Errors.forException(e).code();
+        }
+    }
+
+    /** What may fail. */
+    interface Call {
+        void run() throws Exception;
+    }
+}

@@ -43,26 +43,31 @@ pub(crate) struct Context<'a> {
 /// A named case.
 pub(crate) type Case = (&'static str, fn(&Context<'_>) -> Result<(), String>);
 
-/// The cases that leave the brokers alone.
-pub(crate) const GENTLE: &[&[Case]] = &[
-    group::CASES,
-    group_offsets::CASES,
-    basics::CASES,
-    metadata::CASES,
-    produce::CASES,
-    idempotence::CASES,
-    fetch::CASES,
-    session::CASES,
-    offsets::CASES,
-];
-/// The cases that kill and freeze brokers, and so cannot share them.
-pub(crate) const ROUGH: &[&[Case]] = &[failure::CASES];
+/// Lists of cases, and how many run at once.
+pub(crate) type Lists = (&'static [&'static [Case]], usize);
 
-/// Runs the cases whose name contains `filter`, gentle ones several at a time.
-pub(crate) fn run(context: &Context<'_>, lists: &[&[Case]], filter: &str) -> Vec<Finding> {
+/// The cases that leave the brokers alone.
+pub(crate) const GENTLE: Lists = (
+    &[
+        group::CASES,
+        group_offsets::CASES,
+        basics::CASES,
+        metadata::CASES,
+        produce::CASES,
+        idempotence::CASES,
+        fetch::CASES,
+        session::CASES,
+        offsets::CASES,
+    ],
+    WORKERS,
+);
+/// The cases that kill and freeze brokers, and so cannot share them.
+pub(crate) const ROUGH: Lists = (&[failure::CASES], 1);
+
+/// Runs the cases whose name contains `filter`.
+pub(crate) fn run(context: &Context<'_>, (lists, workers): Lists, filter: &str) -> Vec<Finding> {
     let cases: Vec<&Case> = lists.iter().flat_map(|l| l.iter()).collect();
     let cases: Vec<&Case> = cases.into_iter().filter(|c| format!("raw/{}", c.0).contains(filter)).collect();
-    let workers = if std::ptr::eq(lists, ROUGH) { 1 } else { WORKERS };
     let next = AtomicUsize::new(0);
     let findings = Mutex::new(Vec::new());
     std::thread::scope(|scope| {

@@ -32,8 +32,10 @@ impl Context<'_> {
         configs: &[(&str, &str)],
     ) -> Result<Topic, String> {
         let name = format!("raw-{name}");
-        let configs: Vec<Struct> = configs
+        // The timestamps of the cases' records are old.
+        let configs: Vec<Struct> = [("retention.ms", "-1")]
             .iter()
+            .chain(configs)
             .map(|(name, value)| Struct::new().with("Name", *name).with("Value", *value))
             .collect();
         let topic = Struct::new()
