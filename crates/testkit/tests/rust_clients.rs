@@ -11,20 +11,18 @@ use std::{
 };
 
 use pointsman_sandbox::client::{
-    Admin, ClientConfig, Consumer, ConsumerConfig, Event, Producer, ProducerConfig,
-    metadata::Leader,
+    Admin, ClientConfig, Consumer, ConsumerConfig, Event, Producer, ProducerConfig, metadata::Leader,
     producer::Record,
-    tokio::{
-        self,
-        runtime::Runtime,
-        task::JoinHandle,
-        time::{Instant, timeout, timeout_at},
-    },
 };
 use pointsman_testkit::{
     clients::{ClientKind, Driver, DriverSpec, Mode, install},
     kafka::{Cluster, ClusterSpec},
     skip::kafka_or_skip,
+};
+use tokio::{
+    runtime::Runtime,
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
 };
 
 const TOPIC: &str = "t";

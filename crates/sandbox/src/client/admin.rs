@@ -222,7 +222,7 @@ impl Admin {
         let nowhere = || ClientError::Nowhere { what: format!("partition {partition} of {topic}") };
         let first = first.into_values().next().ok_or_else(nowhere)??;
         Reading { connection, topic, id, partition, records: Vec::new(), next: first.offset }
-            .to_the_end()
+            .read_to_end()
             .await
     }
 
@@ -255,7 +255,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Reads up to the high watermark that the first answer names.
-    async fn to_the_end(mut self) -> Result<Vec<StoredRecord>, ClientError> {
+    async fn read_to_end(mut self) -> Result<Vec<StoredRecord>, ClientError> {
         let mut end = None;
         while end.is_none_or(|end| self.next < end) {
             let high_watermark = self.step().await?;

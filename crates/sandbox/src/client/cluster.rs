@@ -12,7 +12,13 @@ use std::{
 use pointsman_wire::{Struct, Value};
 use tokio::time::Instant;
 
-use super::{ClientConfig, ClientError, backoff::Backoff, codes, connection::Connection, metadata::Metadata};
+use super::{
+    ClientConfig, ClientError,
+    backoff::Backoff,
+    codes,
+    connection::Connection,
+    metadata::{self, Metadata},
+};
 
 const METADATA: i16 = 3;
 const FIND_COORDINATOR: i16 = 10;
@@ -179,7 +185,8 @@ impl Cluster {
             let answer = connection.call(FIND_COORDINATOR, version, &body).await?;
             let found = answer.structs("Coordinators").next().unwrap_or(&answer);
             ClientError::check("FindCoordinator", found.i16("ErrorCode"))?;
-            Ok(format!("{}:{}", found.str("Host"), found.i32("Port")))
+            let nowhere = || ClientError::Nowhere { what: format!("coordinator of {group}") };
+            metadata::address(found).ok_or_else(nowhere)
         })
         .await
     }

@@ -89,7 +89,7 @@ impl Answer {
         let (key, version, address) = (self.key, self.version, self.address.clone());
         let frame = self.frame().await?;
         let decoded = decode_response(key, version, &frame);
-        decoded.map(|(_, body)| body).map_err(|e| protocol(&address, e))
+        decoded.map(|(_, body)| body).map_err(|e| protocol(&address, &e))
     }
 
     async fn frame(self) -> Result<Bytes, ClientError> {
@@ -104,13 +104,13 @@ impl Connection {
     /// # Errors
     /// Nobody accepts, or nobody answers, within [`ClientConfig::connect_timeout`].
     pub async fn open(address: &str, config: &ClientConfig) -> Result<Self, ClientError> {
-        let late = |_| connect_failed(address, format!("not ready within {:?}", config.connect_timeout));
+        let late = |_| connect_failed(address, &format!("not ready within {:?}", config.connect_timeout));
         timeout(config.connect_timeout, Self::dial(address, config)).await.map_err(late)?
     }
 
     async fn dial(address: &str, config: &ClientConfig) -> Result<Self, ClientError> {
-        let stream = TcpStream::connect(address).await.map_err(|e| connect_failed(address, e))?;
-        stream.set_nodelay(true).map_err(|e| connect_failed(address, e))?;
+        let stream = TcpStream::connect(address).await.map_err(|e| connect_failed(address, &e))?;
+        stream.set_nodelay(true).map_err(|e| connect_failed(address, &e))?;
         let mut connection = Self::start(address, stream, config);
         connection.offer = connection.api_versions().await?;
         Ok(connection)
@@ -205,7 +205,7 @@ impl Connection {
     ) -> Result<(Outgoing, Answer), ClientError> {
         let correlation = self.correlation.fetch_add(1, Ordering::Relaxed);
         let frame = encode_request(key, version, correlation, Some(&self.client_id), body);
-        let frame = frame.map_err(|e| protocol(&self.address, e))?;
+        let frame = frame.map_err(|e| protocol(&self.address, &e))?;
         let (sender, receiver) = oneshot::channel();
         let deadline = Instant::now() + limit;
         let expected = Expected { api: api_name(key), correlation, deadline, answer: sender };
@@ -226,7 +226,7 @@ impl Connection {
             return self.offer(API_VERSIONS_MAX, &frame);
         }
         // A broker that does not know the version answers in version 0, with what it knows (KIP-511).
-        let known = decode_response(API_VERSIONS, 0, &frame).map_err(|e| protocol(&self.address, e))?.1;
+        let known = decode_response(API_VERSIONS, 0, &frame).map_err(|e| protocol(&self.address, &e))?.1;
         let max = ranges(&known).get(&API_VERSIONS).map_or(0, |(_, max)| *max);
         let version = max.clamp(0, API_VERSIONS_MAX - 1);
         let frame = self.ask_versions(version).await?;
@@ -244,7 +244,7 @@ impl Connection {
     fn offer(&self, version: i16, frame: &Bytes) -> Result<HashMap<i16, (i16, i16)>, ClientError> {
         ClientError::check("ApiVersions", error_code(frame))?;
         let decoded = decode_response(API_VERSIONS, version, frame);
-        decoded.map(|(_, body)| ranges(&body)).map_err(|e| protocol(&self.address, e))
+        decoded.map(|(_, body)| ranges(&body)).map_err(|e| protocol(&self.address, &e))
     }
 }
 
@@ -258,11 +258,11 @@ fn ranges(answer: &Struct) -> HashMap<i16, (i16, i16)> {
     answer.structs("ApiKeys").map(range).collect()
 }
 
-fn connect_failed(address: &str, why: impl ToString) -> ClientError {
+fn connect_failed(address: &str, why: &dyn ToString) -> ClientError {
     ClientError::Connect { address: address.to_owned(), why: why.to_string() }
 }
 
-fn protocol(address: &str, what: impl ToString) -> ClientError {
+fn protocol(address: &str, what: &dyn ToString) -> ClientError {
     ClientError::Protocol { address: address.to_owned(), what: what.to_string() }
 }
 
@@ -279,7 +279,7 @@ impl Peer {
         Self { address: address.to_owned(), max_response: config.max_response, max_in_flight }
     }
 
-    fn ended(&self, why: impl ToString) -> ClientError {
+    fn ended(&self, why: &dyn ToString) -> ClientError {
         ClientError::Closed { address: self.address.clone(), why: why.to_string() }
     }
 }
@@ -315,10 +315,10 @@ async fn write(
             break;
         }
         if let Err(error) = writer.write_all(&frame).await {
-            return peer.ended(error);
+            return peer.ended(&error);
         }
     }
-    peer.ended("shut down")
+    peer.ended(&"shut down")
 }
 
 async fn read(
@@ -340,7 +340,7 @@ async fn read(
         let correlation = frame.first_chunk().copied().map(i32::from_be_bytes);
         if correlation != Some(next.correlation) {
             let what = format!("correlation id {}, but {correlation:?} came", next.correlation);
-            return protocol(&peer.address, what);
+            return protocol(&peer.address, &what);
         }
         if let Some(next) = current.take() {
             // Who asked may have gone.
@@ -358,27 +358,27 @@ async fn next_expected(
     let mut first = [0];
     let seen = tokio::select! {
         biased;
-        next = expected.recv() => return next.ok_or_else(|| peer.ended("shut down")),
+        next = expected.recv() => return next.ok_or_else(|| peer.ended(&"shut down")),
         seen = reader.peek(&mut first) => seen,
     };
     match seen {
-        Ok(0) => Err(peer.ended("closed by the peer")),
-        Ok(_) => expected.try_recv().map_err(|_| protocol(&peer.address, "bytes that nobody asked for")),
-        Err(error) => Err(peer.ended(error)),
+        Ok(0) => Err(peer.ended(&"closed by the peer")),
+        Ok(_) => expected.try_recv().map_err(|_| protocol(&peer.address, &"bytes that nobody asked for")),
+        Err(error) => Err(peer.ended(&error)),
     }
 }
 
 async fn frame(reader: &mut OwnedReadHalf, peer: &Peer) -> Result<Bytes, ClientError> {
     let mut prefix = [0; SIZE_LEN];
     reader.read_exact(&mut prefix).await.map_err(|e| cut_off(peer, &e))?;
-    let size = frame_size(prefix, peer.max_response).map_err(|e| protocol(&peer.address, e))?;
+    let size = frame_size(prefix, peer.max_response).map_err(|e| protocol(&peer.address, &e))?;
     let mut frame = BytesMut::new();
     while frame.len() < size {
         let wanted = (size - frame.len()).min(CHUNK);
         frame.reserve(wanted);
         let mut part = (&mut *reader).take(u64::try_from(wanted).unwrap_or(0));
         match part.read_buf(&mut frame).await {
-            Ok(0) => return Err(peer.ended("closed by the peer inside an answer")),
+            Ok(0) => return Err(peer.ended(&"closed by the peer inside an answer")),
             Ok(_) => {}
             Err(error) => return Err(cut_off(peer, &error)),
         }
@@ -388,7 +388,10 @@ async fn frame(reader: &mut OwnedReadHalf, peer: &Peer) -> Result<Bytes, ClientE
 
 fn cut_off(peer: &Peer, error: &io::Error) -> ClientError {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        return peer.ended("closed by the peer");
+        return peer.ended(&"closed by the peer");
     }
     peer.ended(error)
 }
+
+#[cfg(test)]
+mod tests;

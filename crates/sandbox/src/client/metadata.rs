@@ -145,10 +145,14 @@ impl Metadata {
 }
 
 fn broker(answer: &Struct) -> Option<(i32, String)> {
+    Some((answer.i32("NodeId"), address(answer)?))
+}
+
+/// The address that an answer names with `Host` and `Port`; `None` without a port.
+pub(crate) fn address(answer: &Struct) -> Option<String> {
     let port = u16::try_from(answer.int("Port")).ok().filter(|port| *port > 0)?;
     let host = answer.str("Host");
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    Some((answer.i32("NodeId"), format!("{host}:{port}")))
+    Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
 }
 
 #[cfg(test)]

@@ -23,5 +23,3 @@ pub use config::ClientConfig;
 pub use consumer::{Consumer, ConsumerConfig, Event, Reset};
 pub use error::ClientError;
 pub use producer::{Acked, Delivery, ProduceError, Producer, ProducerConfig};
-/// The runtime that the clients run on, for a caller that has none yet.
-pub use tokio;

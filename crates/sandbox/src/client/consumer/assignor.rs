@@ -41,10 +41,9 @@ fn range(count: usize, members: usize, place: usize) -> impl Iterator<Item = i32
 mod tests {
     use super::*;
 
-    fn assigned(
-        members: &[(&str, &[&str])],
-        counts: &[(&str, usize)],
-    ) -> Vec<(String, Vec<(String, Vec<i32>)>)> {
+    type Given = Vec<(String, Vec<i32>)>;
+
+    fn assigned(members: &[(&str, &[&str])], counts: &[(&str, usize)]) -> Vec<(String, Given)> {
         let owned = |topics: &[&str]| topics.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         let subscriptions = members.iter().map(|(m, topics)| ((*m).to_owned(), owned(topics))).collect();
         let counts = counts.iter().map(|(t, n)| ((*t).to_owned(), *n)).collect();
