@@ -50,7 +50,7 @@ async fn produce(config: ProducerConfig, stop: Arc<AtomicBool>, count: Arc<Mutex
     while !stop.load(Ordering::Relaxed) {
         for partition in 0..PARTITIONS {
             let value = format!("{partition}-{seq}");
-            let record = Record { value: Some(value.clone().into()), ..Record::default() };
+            let record = Record::now(None, Some(value.clone().into()));
             let delivery = producer.queue(partition, record).await.expect("the producer runs");
             deliveries.push((partition, value, delivery));
         }

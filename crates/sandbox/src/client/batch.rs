@@ -1,6 +1,9 @@
 //! Record batches of format 2: written with a producer's sequence, read without compression.
 
-use std::fmt;
+use std::{
+    fmt,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use pointsman_wire::{
@@ -24,8 +27,18 @@ pub struct Record {
     pub value: Option<Bytes>,
     /// Headers in order.
     pub headers: Vec<(String, Option<Bytes>)>,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970. Brokers delete by it: what is too old for the topic goes soon after it came.
     pub timestamp: i64,
+}
+
+impl Record {
+    /// A record of now, without headers.
+    #[must_use]
+    pub fn now(key: Option<Bytes>, value: Option<Bytes>) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let timestamp = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        Self { key, value, headers: Vec::new(), timestamp }
+    }
 }
 
 /// A record as a log holds it.

@@ -9,7 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -151,8 +151,7 @@ impl Producer {
         key: Option<Bytes>,
         value: Option<Bytes>,
     ) -> Result<Acked, ProduceError> {
-        let record = Record { key, value, headers: Vec::new(), timestamp: now_ms() };
-        self.queue(partition, record).await?.await
+        self.queue(partition, Record::now(key, value)).await?.await
     }
 
     /// Queues a record behind those queued before, and waits only until there is room for it.
@@ -178,10 +177,4 @@ impl Producer {
         let ended = timeout(deadline, self.task.join_next()).await;
         ended.map(drop).map_err(|_| ProduceError::Closed)
     }
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
