@@ -42,6 +42,8 @@ pub(crate) struct StatusArgs {
 /// What `demo` starts.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct DemoArgs {
+    /// Apache Kafka instead of the sandbox.
+    pub(crate) kafka: bool,
     /// Without questions or a moving display.
     pub(crate) headless: bool,
     /// One JSON object at the end.
@@ -136,8 +138,7 @@ fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut args = DemoArgs::default();
     while let Some(arg) = parser.next()? {
         match arg {
-            // The only kind in this version.
-            Long("kafka") => {}
+            Long("kafka") => args.kafka = true,
             Long("headless") => args.headless = true,
             Long("json") => args.json = true,
             Short('h') | Long("help") => return Ok(Command::Help(HELP_DEMO)),
@@ -166,7 +167,7 @@ Commands:
   run     Run the proxy with a configuration file
   check   Check a configuration file, and with --live the clusters it names
   status  Show what a running process knows and does
-  demo    Watch a failover and the way back on real Kafka brokers
+  demo    Watch a failover and the way back, and break things yourself
 
 Options:
   -h, --help     Print this help; `pointsman <COMMAND> --help` says more
@@ -221,20 +222,21 @@ Colours are used on a terminal only, and never when NO_COLOR is set.
 ";
 
 const HELP_DEMO: &str = "\
-Start a primary cluster of 5 and a secondary of 3 real Apache Kafka brokers, Pointsman in front,
-producers and a group consumer. Kill two brokers (nothing may switch), a third (failover), bring
-all back (failback), and compare what was acknowledged with the logs of both clusters.
+Start a primary cluster of 5 and a secondary of 3 Kafka brokers, Pointsman in front, two producers and
+a consumer group. In a terminal, watch them live and break things by key. Otherwise the demo plays by
+itself: two brokers die, a third (failover), all come back (failback); then what was acknowledged is
+compared with the logs of both clusters.
 
 Usage: pointsman demo [--kafka] [--headless] [--json]
 
 Options:
-      --kafka     Real Apache Kafka, the only kind in this version and so the default;
-                  needs Java 17 or later and, the first time, Maven
-      --headless  Ask nothing and show no moving display
-      --json      Print one JSON object at the end
+      --kafka     Real Apache Kafka instead of the sandbox in this process; needs Java 17 or later
+                  and, the first time, Maven
+      --headless  Play by itself and end, also in a terminal
+      --json      The same, and print one JSON object at the end
   -h, --help      Print this help
 
-Exit codes: 0 the promises held, 1 they did not, 2 wrong usage.
+Exit codes: 0 the promises held (or the view was left), 1 they did not, 2 wrong usage.
 ";
 
 #[cfg(test)]
@@ -256,9 +258,9 @@ mod tests {
         assert_eq!(of("status"), Ok(status("127.0.0.1:9901", false, false)));
         assert_eq!(of("status --watch --json --admin [::1]:1"), Ok(status("[::1]:1", true, true)));
         assert_eq!(of("status --admin http://localhost:9902/"), Ok(status("localhost:9902", false, false)));
-        let demo = |headless, json| Command::Demo(DemoArgs { headless, json });
-        assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true)));
-        assert_eq!(of("demo"), Ok(demo(false, false)));
+        let demo = |kafka, headless, json| Command::Demo(DemoArgs { kafka, headless, json });
+        assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true, true)));
+        assert_eq!(of("demo"), Ok(demo(false, false, false)));
         assert_eq!(of("--version"), Ok(Command::Version));
         assert_eq!(of("--help"), Ok(Command::Help(HELP)));
     }

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Demo(args)) => {
             log("warn");
-            demo::run(demo::Options { headless: args.headless, json: args.json })
+            demo::run(demo::Options { kafka: args.kafka, headless: args.headless, json: args.json })
         }
         Err(error) => {
             eprintln!("pointsman: {error}");

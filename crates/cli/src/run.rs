@@ -147,6 +147,11 @@ impl Running {
         self.control.snapshots()
     }
 
+    /// The control plane, to ask it for its status.
+    pub(crate) fn handle(&self) -> control::handle::Handle {
+        self.control.handle()
+    }
+
     /// Stops accepting, drains, and ends every task.
     pub(crate) async fn stop(self) {
         let cut = self.data.shut_down(DRAIN).await;

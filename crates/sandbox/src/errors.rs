@@ -14,7 +14,6 @@ pub(crate) const INVALID_TOPIC: i16 = 17;
 pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
 pub(crate) const NOT_ENOUGH_REPLICAS_AFTER_APPEND: i16 = 20;
 pub(crate) const INVALID_REQUIRED_ACKS: i16 = 21;
-pub(crate) const INVALID_GROUP_ID: i16 = 24;
 pub(crate) const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 pub(crate) const ILLEGAL_SASL_STATE: i16 = 34;
 pub(crate) const UNSUPPORTED_VERSION: i16 = 35;

@@ -1,31 +1,46 @@
-//! `pointsman demo`: a failover and a failback to watch, on real Apache Kafka, with real clients, in one command.
+//! `pointsman demo`: a failover and a failback to watch, in one command.
 //!
-//! A 5-broker primary, a 3-broker secondary, Pointsman in front, two Java producers and a consumer group. Two brokers die (nothing
-//! may happen), a third one dies (failover), all come back (failback). What is printed at the end comes from what the clients saw
-//! and what the clusters' logs hold, not from Pointsman's own word.
+//! A 5-broker primary, a 3-broker secondary, Pointsman in front, two producers and a consumer group. In a terminal a live view
+//! shows them, and keys break things. Without one, or asked to, the demo plays its story by itself: two brokers die (nothing may
+//! happen), a third one dies (failover), all come back (failback). The verdict at the end comes from what the clients saw and
+//! what the clusters' logs hold, not from Pointsman's own word.
 
+mod ground;
+mod live;
+mod players;
 mod report;
+mod scene;
 mod script;
 mod stage;
-#[expect(dead_code, reason = "the stage shows it once it plays live")]
 mod view;
 
 use report::Outcome;
+use scene::Scene;
+use stage::Stage;
 use std::{io::Write, process::ExitCode};
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
-    /// Plays the script and ends, instead of leaving everything running at the end.
+    /// Apache Kafka instead of the sandbox.
+    pub(crate) kafka: bool,
+    /// Plays the story and ends, also in a terminal.
     pub(crate) headless: bool,
-    /// Prints one JSON object on standard output; the narration goes to standard error.
+    /// Prints one JSON object on standard output; the narration goes to standard error. Plays the story, as without a terminal.
     pub(crate) json: bool,
 }
 
 /// Runs the demo. The exit code is 0 only if the promises held.
 pub(crate) fn run(options: Options) -> ExitCode {
-    match play(options) {
-        Ok(outcome) => finish(options, &outcome),
+    let live = !options.headless && !options.json && view::possible();
+    let outcome = tokio::runtime::Runtime::new().map_err(|e| format!("no runtime: {e}")).and_then(|runtime| {
+        runtime.block_on(async {
+            if live { show(options).await.map(|()| None) } else { play(options).await.map(Some) }
+        })
+    });
+    match outcome {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(outcome)) => finish(options, &outcome),
         Err(error) => {
             say(&format!("the demo could not be played: {error}"));
             ExitCode::FAILURE
@@ -33,16 +48,24 @@ pub(crate) fn run(options: Options) -> ExitCode {
     }
 }
 
-fn play(options: Options) -> Result<Outcome, String> {
-    let runtime = tokio::runtime::Runtime::new().map_err(|e| format!("no runtime: {e}"))?;
-    let mut stage = stage::Stage::set(&runtime)?;
-    let outcome = script::play(&mut stage)?;
-    if !options.headless {
-        say(&outcome.summary());
-        stage.stay(&runtime);
-    }
-    stage.strike(&runtime);
-    Ok(outcome)
+async fn show(options: Options) -> Result<(), String> {
+    let stage = Stage::set(options.kafka, Scene::new(false, stage::PARTITIONS)).await?;
+    live::show(stage).await
+}
+
+async fn play(options: Options) -> Result<Outcome, String> {
+    let mut stage = Stage::set(options.kafka, Scene::new(true, stage::PARTITIONS)).await?;
+    let observer = live::observe(&stage, drop);
+    let outcome = match script::play(&stage).await {
+        Ok(story) => {
+            stage.stop_producing().await;
+            script::judge(&stage, &story).await
+        }
+        Err(error) => Err(error),
+    };
+    observer.abort();
+    stage.strike().await;
+    outcome
 }
 
 fn finish(options: Options, outcome: &Outcome) -> ExitCode {
@@ -50,9 +73,7 @@ fn finish(options: Options, outcome: &Outcome) -> ExitCode {
         // A closed standard output is the reader's choice.
         let _ = writeln!(std::io::stdout(), "{}", outcome.json());
     }
-    if options.headless {
-        say(&outcome.summary());
-    }
+    say(&outcome.summary());
     match outcome.broken_promise() {
         None => ExitCode::SUCCESS,
         Some(promise) => {

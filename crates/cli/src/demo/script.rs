@@ -1,15 +1,17 @@
-//! What happens in the demo, in order.
+//! The story that the demo plays by itself: a minority loss, a failover, a failback, and the verdict.
 
 use super::{
     report::Outcome,
-    say,
-    stage::{PARTITIONS, Stage, now_ns},
+    scene::now_ns,
+    stage::{PARTITIONS, Stage, TOPIC},
+    view::EventKind,
 };
-use pointsman_testkit::{
-    history::{Input, Side, Window, check},
-    process::wait_for,
+use pointsman_testkit::history::{Input, Side, Window, check};
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
 };
-use std::{collections::HashSet, thread::sleep, time::Duration};
+use tokio::time::sleep;
 
 const STEADY: Duration = Duration::from_secs(60);
 /// Undisturbed traffic before a fault and after a move.
@@ -18,55 +20,89 @@ const SETTLE: Duration = Duration::from_secs(2);
 const MINORITY: Duration = Duration::from_secs(5);
 const MOVE: Duration = Duration::from_secs(30);
 const RECOVERY: Duration = Duration::from_secs(90);
+const CATCH_UP: Duration = Duration::from_secs(10);
+const POLL: Duration = Duration::from_millis(20);
 
-pub(super) fn play(stage: &mut Stage) -> Result<Outcome, String> {
-    stage.wait_traffic(0, STEADY)?;
-    sleep(SETTLE);
-    say("two of five brokers of the primary are killed: it keeps its quorum, and nothing may move");
-    stage.primary.kill(&[0, 1]);
-    sleep(MINORITY);
+const PRIMARY: usize = 0;
+const SECONDARY: usize = 1;
 
-    say("the third one is killed: the primary has lost its quorum");
+/// When what is judged began and ended, on the wall clock.
+pub(super) struct Story {
+    failed_at: u64,
+    failback_at: u64,
+    ended_at: u64,
+}
+
+/// Plays the story.
+///
+/// # Errors
+/// There was no steady traffic to begin with.
+pub(super) async fn play(stage: &Stage) -> Result<Story, String> {
+    let scene = &stage.scene;
+    scene.caption("Two producers and a consumer group are at work, on the primary.");
+    let began = now_ns();
+    wait(STEADY, || scene.traffic_since(began)).await?;
+    scene.event(EventKind::Note, "steady traffic on every partition, served by the primary");
+    sleep(SETTLE).await;
+
+    scene.caption("Two of the primary's five brokers die. It keeps its quorum: nothing may move.");
+    stage.kill(PRIMARY, &[0, 1]).await;
+    sleep(MINORITY).await;
+
+    scene.caption("The third one dies: the primary has lost its quorum.");
     let failed_at = now_ns();
-    stage.primary.kill(&[2]);
-    let moved =
-        wait_active(stage, "secondary", failed_at, MOVE).and_then(|_| stage.wait_traffic(failed_at, MOVE));
-    note(moved, "every partition is served by the secondary");
-    sleep(SETTLE);
+    stage.kill(PRIMARY, &[2]).await;
+    let moved = match wait(MOVE, || scene.active_since(SECONDARY, failed_at)).await {
+        Ok(_) => wait(MOVE, || scene.traffic_since(failed_at)).await,
+        Err(error) => Err(error),
+    };
+    note(stage, moved, "The secondary serves. The clients waited, and were told nothing else.");
+    sleep(SETTLE).await;
 
-    say("the three brokers are started again");
+    scene.caption("The three brokers are started again.");
     let restarted_at = now_ns();
-    stage.primary.restart(&[0, 1, 2])?;
-    stage.primary.wait_ready()?;
-    // The decision may come before the last broker is ready.
-    let back = wait_active(stage, "primary", restarted_at, RECOVERY);
+    stage.restart(PRIMARY, &[0, 1, 2]).await;
+    let back = wait(RECOVERY, || scene.active_since(PRIMARY, restarted_at)).await;
     let failback_at = *back.as_ref().unwrap_or(&now_ns());
-    note(back.and_then(|at| stage.wait_traffic(at, MOVE)), "every partition is served by the primary again");
-    sleep(SETTLE);
-
-    let ended_at = now_ns();
-    judge(stage, failed_at, failback_at, ended_at)
+    let served = match back {
+        Ok(at) => wait(MOVE, || scene.traffic_since(at)).await,
+        Err(error) => Err(error),
+    };
+    note(stage, served, "The primary serves again.");
+    sleep(SETTLE).await;
+    Ok(Story { failed_at, failback_at, ended_at: now_ns() })
 }
 
 /// What did not come in time shows in the outcome; the demo goes on.
-fn note(result: Result<(), String>, done: &str) {
-    match result {
-        Ok(()) => say(done),
-        Err(error) => say(&format!("not in time: {error}")),
+fn note(stage: &Stage, done: Result<(), String>, caption: &str) {
+    match done {
+        Ok(()) => stage.scene.caption(caption),
+        Err(error) => stage.scene.event(EventKind::Problem, &format!("not in time: {error}")),
     }
 }
 
-fn wait_active(stage: &Stage, name: &str, since: u64, limit: Duration) -> Result<u64, String> {
-    wait_for(limit, || stage.active_since(name, since))
+async fn wait<T>(limit: Duration, look: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match look() {
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => sleep(POLL).await,
+            found => return found,
+        }
+    }
 }
 
-fn judge(stage: &mut Stage, failed_at: u64, failback_at: u64, ended_at: u64) -> Result<Outcome, String> {
-    let clients = stage.finish(failback_at);
-    stage.wait_primary_in_sync()?;
-    let (primary, secondary) = stage.logs()?;
+/// Judges the story by what the clients saw and what the logs of the clusters hold.
+pub(super) async fn judge(stage: &Stage, story: &Story) -> Result<Outcome, String> {
+    // A consumer that does not catch up is a result too.
+    let _ = wait(CATCH_UP, || stage.scene.caught_up(story.failback_at)).await;
+    let clients = stage.scene.histories();
+    stage.ground.wait_in_sync(PRIMARY, TOPIC).await?;
+    let primary = stage.ground.log(PRIMARY, TOPIC, PARTITIONS).await?;
+    let secondary = stage.ground.log(SECONDARY, TOPIC, PARTITIONS).await?;
     let windows = [
-        Window { start: failed_at, end: failback_at, to: Side::Secondary },
-        Window { start: failback_at, end: ended_at, to: Side::Primary },
+        Window { start: story.failed_at, end: story.failback_at, to: Side::Secondary },
+        Window { start: story.failback_at, end: story.ended_at, to: Side::Primary },
     ];
     let input = Input {
         partitions: PARTITIONS,

@@ -2,7 +2,7 @@
 
 use super::{Answer, Call, Client};
 use crate::{
-    errors::{COORDINATOR_NOT_AVAILABLE, INVALID_GROUP_ID, NOT_COORDINATOR},
+    errors::{COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR},
     group::{
         Ticket,
         handlers::{self, Reply, View},
@@ -19,8 +19,8 @@ use uuid::Uuid;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any rebalance that a client may ask for.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
-/// OffsetCommit, LeaveGroup, SyncGroup, DeleteGroups and OffsetDelete write to the group's log before they answer.
-const WRITING: [i16; 5] = [8, 13, 14, 42, 47];
+/// OffsetCommit, LeaveGroup, SyncGroup and OffsetDelete write to the group's log before they answer.
+const WRITING: [i16; 4] = [8, 13, 14, 47];
 
 pub(super) async fn handle(call: Call<'_>, client: &Client) -> Answer {
     let writes = WRITING.contains(&call.key);
@@ -82,6 +82,8 @@ struct Known {
     broker: usize,
     /// Partitions of the groups' log that cannot be written now, where that matters.
     stuck: Vec<i32>,
+    /// Partitions that another broker serves by now, though this one has not heard of it.
+    lost: Vec<i32>,
 }
 
 impl Known {
@@ -91,6 +93,7 @@ impl Known {
             image: Arc::clone(&world.brokers[broker].view),
             broker,
             stuck: (0..OFFSETS_PARTITIONS).filter(stuck).collect(),
+            lost: (0..OFFSETS_PARTITIONS).filter(|p| !world.coordinates(broker, *p)).collect(),
         }
     }
 }
@@ -110,8 +113,8 @@ impl View for Known {
 
     fn coordinates(&self, group: &str) -> Result<(), i16> {
         match self.image.coordinator(group) {
-            _ if group.is_empty() => Err(INVALID_GROUP_ID),
             Some(broker) if broker != self.broker => Err(NOT_COORDINATOR),
+            Some(_) if self.lost.contains(&group_partition(group)) => Err(COORDINATOR_NOT_AVAILABLE),
             Some(_) if !self.stuck.contains(&group_partition(group)) => Ok(()),
             Some(_) => Err(COORDINATOR_NOT_AVAILABLE),
             None => Err(NOT_COORDINATOR),

@@ -100,16 +100,18 @@ impl ReplicaLog {
     }
 
     fn cut_where_it_parts(&mut self, leader: &Self) {
-        while self.end > self.start {
-            let (epoch, end) = leader.end_of_epoch(self.last_epoch());
-            self.truncate(if end < 0 { leader.start } else { end });
-            if epoch == self.last_epoch() || end < 0 {
+        // An epoch in which this replica led and wrote nothing is none.
+        self.epochs.retain(|(_, start)| *start < self.end);
+        while let Some(last) = self.batches.back().map(|b| b.epoch) {
+            let (epoch, end) = leader.end_of_epoch(last);
+            self.truncate(end.max(leader.start));
+            if epoch == last || end < 0 {
                 return;
             }
+            // The leader never had this epoch: no record of it stays.
             let (_, own) = self.end_of_epoch(epoch);
-            self.truncate(own.max(self.start));
+            self.truncate(own);
         }
-        self.truncate(leader.end);
     }
 
     fn truncate(&mut self, end: i64) {

@@ -1,3 +1,5 @@
+//! Logs, from appending to following another leader.
+
 use super::*;
 use crate::errors::{
     CORRUPT_MESSAGE, INVALID_PRODUCER_EPOCH, INVALID_RECORD, MESSAGE_TOO_LARGE, OUT_OF_ORDER_SEQUENCE_NUMBER,
@@ -182,4 +184,46 @@ fn a_read_stops_at_its_limits_but_gives_one_batch_if_it_must() {
     assert_eq!(read(1, false), Ok(0));
     assert_eq!(log.read(4, 3, MAX, true), Ok(Bytes::new()), "the end can be asked for");
     assert_eq!(log.read(5, 3, MAX, true), Err(OFFSET_OUT_OF_RANGE));
+}
+
+#[test]
+fn a_leader_that_wrote_nothing_follows_the_next_one() {
+    let (mut idle, mut next) = (ReplicaLog::default(), ReplicaLog::default());
+    idle.lead(0);
+    idle.append(batch(2), 0).expect("appended");
+    next.follow(&idle);
+    idle.lead(1);
+    next.lead(2);
+    next.append(batch(1), 2).expect("appended");
+    idle.follow(&next);
+    assert_eq!(placed(&idle), placed(&next));
+    assert_eq!(idle.end_of_epoch(1), (0, 2));
+}
+
+/// Replicas that lead in turn, each cut off from the others for a while: whoever follows ends with the leader's log.
+#[test]
+fn whoever_follows_has_the_leaders_log() {
+    for seed in 0..200_u64 {
+        let mut state = seed;
+        let mut below = |n: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((state >> 33) % n).expect("small")
+        };
+        let mut logs = [ReplicaLog::default(), ReplicaLog::default(), ReplicaLog::default()];
+        for epoch in 0..30 {
+            let leader = below(3);
+            logs[leader].lead(epoch);
+            for _ in 0..below(3) {
+                logs[leader].append(batch(1), epoch).expect("appended");
+            }
+            let led = std::mem::take(&mut logs[leader]);
+            for (index, log) in logs.iter_mut().enumerate() {
+                if index != leader && below(2) == 0 {
+                    log.follow(&led);
+                    assert_eq!(placed(log), placed(&led), "seed {seed}");
+                }
+            }
+            logs[leader] = led;
+        }
+    }
 }

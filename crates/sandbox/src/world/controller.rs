@@ -26,6 +26,12 @@ impl World {
         self.groups.tick(now);
     }
 
+    /// Does this broker serve the groups of that partition?
+    pub(crate) fn coordinates(&self, broker: usize, partition: i32) -> bool {
+        let served = usize::try_from(partition).ok().and_then(|p| self.coordinators.get(p));
+        served.is_some_and(|by| *by == Some(broker))
+    }
+
     /// Groups whose coordinator is gone are served by the next one, which has read their log.
     fn move_groups(&mut self, now: Instant) {
         for partition in 0..OFFSETS_PARTITIONS {

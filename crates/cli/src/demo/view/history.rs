@@ -18,6 +18,7 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// By whichever cluster.
+    #[cfg(test)]
     pub(crate) fn total(self) -> u32 {
         self.acked.iter().fold(0, |sum, acked| sum.saturating_add(*acked))
     }

@@ -13,9 +13,8 @@ mod picture;
 mod sample;
 mod terminal;
 
-#[expect(unused_imports, reason = "the stage fills the model and obeys the commands once it plays live")]
 pub(crate) use self::{
-    history::{Bucket, History},
+    history::History,
     keys::Command,
     model::{
         Broker, BrokerId, BrokerState, Client, ClientKind, Cluster, Event, EventKind, Model, Slot, Switch,

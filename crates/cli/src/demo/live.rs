@@ -1,0 +1,183 @@
+//! The demo with a view: keeps the model up to date, and does what the user asks for.
+
+use super::{
+    ground::CLUSTERS,
+    scene::Scene,
+    script,
+    stage::{PARTITIONS, Stage, TOPIC},
+    view::{self, Broker, BrokerId, BrokerState, Cluster, Command, EventKind, Model, Slot},
+};
+use pointsman_control::handle::Handle;
+use pointsman_core::{
+    snapshot::Snapshot,
+    status::{Status, VirtualClusterStatus},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, watch},
+    task::{JoinHandle, JoinSet},
+    time::{MissedTickBehavior, interval},
+};
+
+/// How often the model is made anew.
+const REFRESH: Duration = Duration::from_millis(100);
+/// Commands that wait.
+const COMMANDS: usize = 16;
+const INTRODUCTION: &str = "Two producers and a consumer group are at work through Pointsman. Press m to kill the \
+                            primary's quorum, s to see the whole story, ? for help.";
+
+/// Shows the stage until the user has seen enough.
+pub(super) async fn show(stage: Stage) -> Result<(), String> {
+    let stage = Arc::new(stage);
+    stage.scene.caption(INTRODUCTION);
+    // Nothing is judged, and a long evening must not fill the memory.
+    stage.scene.record(false);
+    let (models, seen) = watch::channel(Model::default());
+    let (commands, mut asked) = mpsc::channel(COMMANDS);
+    let observer = observe(&stage, move |model| drop(models.send(model)));
+    let screen = tokio::task::spawn_blocking(move || view::show(seen, commands));
+    let mut doing = JoinSet::new();
+    while let Some(command) = asked.recv().await {
+        if command == Command::Quit {
+            break;
+        }
+        // Restarting takes a while, and meanwhile something else can be asked for.
+        let stage = Arc::clone(&stage);
+        let busy = !doing.is_empty();
+        doing.spawn(async move { obey(&stage, command, busy).await });
+        while doing.try_join_next().is_some() {}
+    }
+    doing.shutdown().await;
+    observer.abort();
+    let _ = observer.await;
+    let shown = screen.await.map_err(|e| e.to_string())?.map_err(|e| format!("the terminal: {e}"));
+    if let Some(stage) = Arc::into_inner(stage) {
+        stage.strike().await;
+    }
+    shown
+}
+
+/// Tells the scene why Pointsman switched, and makes a model of everything, again and again.
+pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'static) -> JoinHandle<()> {
+    let (scene, handle) = (stage.scene.clone(), stage.running.handle());
+    let (snapshots, first_port) = (stage.running.snapshots(), stage.first_port);
+    tokio::spawn(async move {
+        let mut ticks = interval(REFRESH);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let Some(status) = status(&handle, &scene).await else { return };
+            let snapshot = snapshots.borrow().clone();
+            sink(model(&scene, &status, &snapshot, first_port));
+        }
+    })
+}
+
+async fn status(handle: &Handle, scene: &Scene) -> Option<Status> {
+    let status = handle.status().await.ok()?;
+    let switch = status.virtual_clusters.first().and_then(|v| v.switches.first());
+    let to = scene.notes().last_switch.as_ref().and_then(|s| s.to).map(|c| CLUSTERS[c].0);
+    if let Some(switch) = switch.filter(|s| to.is_some() && s.to.as_deref() == to) {
+        scene.explain(&switch.reason);
+    }
+    Some(status)
+}
+
+async fn obey(stage: &Stage, command: Command, busy: bool) {
+    match command {
+        Command::Kill(id) => stage.kill(id.cluster, &[id.broker]).await,
+        Command::Pause(id) => stage.pause(id.cluster, id.broker, true).await,
+        Command::Resume(id) => stage.pause(id.cluster, id.broker, false).await,
+        Command::Restart(id) => {
+            if stage.scene.notes().broker(id) != Some(BrokerState::Killed) {
+                stage.kill(id.cluster, &[id.broker]).await;
+            }
+            stage.restart(id.cluster, &[id.broker]).await;
+        }
+        Command::KillQuorum => {
+            let Some(cluster) = stage.scene.notes().active() else { return };
+            let alive = alive(&stage.scene, cluster);
+            // So many remain that they are no majority.
+            let remain = (CLUSTERS[cluster].1 - 1) / 2;
+            stage.kill(cluster, &alive[..alive.len().saturating_sub(remain)]).await;
+        }
+        Command::RestoreAll => stage.restore_all().await,
+        Command::PlayScript if busy => stage.scene.event(EventKind::Note, "one thing after the other: please wait"),
+        Command::PlayScript => {
+            stage.scene.record(true);
+            match verdict(stage).await {
+                Ok(verdict) => stage.scene.event(EventKind::Note, &verdict),
+                Err(error) => stage.scene.event(EventKind::Problem, &error),
+            }
+            stage.scene.record(false);
+            stage.scene.caption("That was the story. Now break something yourself: ? lists the keys.");
+        }
+        Command::Quit => {}
+    }
+}
+
+/// Plays the story and judges it while traffic goes on.
+async fn verdict(stage: &Stage) -> Result<String, String> {
+    stage.restore_all().await;
+    let story = script::play(stage).await?;
+    let outcome = script::judge(stage, &story).await?;
+    Ok(match outcome.broken_promise() {
+        None => format!("compared with both logs: {} records acknowledged, none lost", outcome.acked),
+        Some(promise) => format!("a promise was broken: {promise}"),
+    })
+}
+
+fn alive(scene: &Scene, cluster: usize) -> Vec<usize> {
+    let states = scene.notes().brokers[cluster].clone();
+    states.iter().enumerate().filter(|(_, s)| **s == BrokerState::Up).map(|(broker, _)| broker).collect()
+}
+
+fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16) -> Model {
+    let notes = scene.notes();
+    let served = status.virtual_clusters.first();
+    Model {
+        now: notes.now(),
+        join: format!("127.0.0.1:{first_port}").into(),
+        topic: TOPIC.into(),
+        caption: Arc::clone(&notes.caption),
+        generation: status.generation,
+        connections: served.map_or(0, |v| usize::try_from(v.connections).unwrap_or(usize::MAX)),
+        active: notes.active(),
+        clusters: (0..CLUSTERS.len()).map(|c| cluster(c, &notes.brokers[c], status, snapshot)).collect(),
+        slots: slots(served, notes.active(), first_port),
+        clients: notes.clients(),
+        history: notes.acked.clone(),
+        events: notes.events.iter().cloned().collect(),
+        last_switch: notes.last_switch.clone(),
+    }
+}
+
+fn cluster(index: usize, states: &[BrokerState], status: &Status, snapshot: &Snapshot) -> Cluster {
+    let name = CLUSTERS[index].0;
+    let health = status.clusters.iter().find(|c| &*c.name == name);
+    let known = snapshot.clusters.iter().find(|c| &*c.name == name).map(|c| c.topology.load());
+    let leads = |node: i32, state: BrokerState| -> Vec<u32> {
+        let leads = |p: &u32| {
+            let leader = known.as_ref().and_then(|t| t.topics.get(TOPIC)?.partitions.get(*p as usize).copied());
+            state == BrokerState::Up && leader.is_some_and(|p| p.leader == node)
+        };
+        (0..PARTITIONS).filter(leads).collect()
+    };
+    let broker = |(node, state): (i32, &BrokerState)| Broker { node, state: *state, leads: leads(node, *state) };
+    Cluster {
+        name: name.into(),
+        quorum: health.is_some_and(|h| h.quorum),
+        needed: health.map_or(0, |h| h.needed),
+        brokers: (1..).zip(states).map(broker).collect(),
+    }
+}
+
+/// Where each slot leads: the status names a broker as `node@host:port`.
+fn slots(served: Option<&VirtualClusterStatus>, active: Option<usize>, first_port: u16) -> Vec<Slot> {
+    let slots = served.map_or(&[][..], |v| &v.slots);
+    let broker = |told: &Option<String>| {
+        let node: usize = told.as_deref()?.split('@').next()?.parse().ok()?;
+        Some(BrokerId { cluster: active?, broker: node.checked_sub(1)? })
+    };
+    (first_port..).zip(slots).map(|(port, slot)| Slot { port, broker: broker(&slot.broker) }).collect()
+}
