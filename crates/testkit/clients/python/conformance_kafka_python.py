@@ -3,7 +3,7 @@
 import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import AlterConfigOp, ConfigResource, KafkaAdminClient
+from kafka.admin import AlterConfigOp, ConfigResource, KafkaAdminClient, OffsetSpec
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
@@ -56,6 +56,10 @@ def with_admin(act):
 def topic(of, partitions=1, configs=None):
     name = suite.name(of)
     create(name, partitions, configs)
+    # Until the leaders serve it, records of acks=0 are lost.
+    ends = {TopicPartition(name, p): OffsetSpec.LATEST for p in range(partitions)}
+    offsets = lambda: sorted(end.offset for end in with_admin(lambda a: a.list_partition_offsets(ends)).values())
+    seen("leaders", offsets, [0] * partitions)
     return name
 
 

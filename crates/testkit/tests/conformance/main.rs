@@ -55,8 +55,11 @@ fn conform(subject: &mut dyn Subject, known: &[Difference]) {
 
 /// A library that cannot be installed here is skipped and counted.
 fn clients(kind: ClientKind, bootstrap: &str, filter: &str) -> Vec<Finding> {
-    run(kind, bootstrap, filter).unwrap_or_else(|reason| {
+    let begun = Instant::now();
+    let findings = run(kind, bootstrap, filter).unwrap_or_else(|reason| {
         skipped(&format!("conformance of {}", kind.name()), &reason);
         Vec::new()
-    })
+    });
+    eprintln!("{}: {} cases in {:?}", kind.name(), findings.len(), begun.elapsed());
+    findings
 }

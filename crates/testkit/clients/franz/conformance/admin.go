@@ -23,12 +23,15 @@ func topicLifecycle(ctx context.Context, s *suite, f facts) error {
 	if err != nil {
 		return err
 	}
-	listed, err := s.admin.ListTopics(ctx, topic)
+	err = eventually(ctx, func() (bool, error) {
+		listed, err := s.admin.ListTopics(ctx, topic)
+		f["partitions"] = len(listed[topic].Partitions)
+		f["replicas"] = len(listed[topic].Partitions[0].Replicas)
+		return f["partitions"] == 3, err
+	})
 	if err != nil {
 		return err
 	}
-	f["partitions"] = len(listed[topic].Partitions)
-	f["replicas"] = len(listed[topic].Partitions[0].Replicas)
 	_, err = s.topic(ctx, "lifecycle", 1, nil)
 	f["again"] = code(err)
 	if _, err = s.admin.DeleteTopic(ctx, topic); err != nil {

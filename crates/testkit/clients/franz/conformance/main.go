@@ -90,14 +90,21 @@ func (s *suite) name(of string) string {
 	return s.Prefix + "-" + of
 }
 
-// topic makes a topic and gives its full name.
+// topic makes a topic, waits until its leaders serve it, and gives its full name.
 func (s *suite) topic(ctx context.Context, of string, partitions int32, configs map[string]*string) (string, error) {
 	name := s.name(of)
 	made, err := s.admin.CreateTopic(ctx, partitions, 3, configs, name)
 	if err == nil {
 		err = made.Err
 	}
-	return name, err
+	if err != nil {
+		return name, err
+	}
+	// Until then records of acks=0 are lost.
+	return name, eventually(ctx, func() (bool, error) {
+		listed, err := s.admin.ListEndOffsets(ctx, name)
+		return err == nil && listed.Error() == nil && len(listed[name]) == int(partitions), nil
+	})
 }
 
 // code is the protocol's number of an error; 0 for none, -1 for one that is not the protocol's.

@@ -36,6 +36,7 @@ final class AdminCases {
 
     private void topicLifecycle(ObjectNode facts) throws Exception {
         String topic = c.topic("lifecycle", 3, Map.of());
+        eventually(0, () -> describe(topic));
         TopicDescription made = describe(topic);
         facts.put("partitions", made.partitions().size());
         facts.put("replicas", made.partitions().get(0).replicas().size());

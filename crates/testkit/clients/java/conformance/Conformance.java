@@ -10,6 +10,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -89,10 +90,16 @@ public final class Conformance {
         return prefix + "-" + of;
     }
 
-    /** Makes a topic and gives its full name. */
+    /** Makes a topic, waits until its leaders serve it, and gives its full name. */
     String topic(String of, int partitions, Map<String, String> configs) throws Exception {
         String name = name(of);
         get(admin.createTopics(List.of(new NewTopic(name, partitions, (short) 3).configs(configs))).all());
+        Map<TopicPartition, OffsetSpec> ends = new LinkedHashMap<>();
+        for (int p = 0; p < partitions; p++) {
+            ends.put(at(name, p), OffsetSpec.latest());
+        }
+        // Until then records of acks=0 are lost. The admin client asks again until the leaders know.
+        get(admin.listOffsets(ends).all());
         return name;
     }
 

@@ -29,6 +29,13 @@ impl Context<'_> {
         self.act(|subject| subject.restart(broker))
     }
 
+    /// Waits until every broker knows all the others.
+    fn settle(&self) -> Result<(), String> {
+        (0..self.servers().len()).try_for_each(|broker| {
+            eventually(|| same("brokers", self.metadata(broker, "none")?.array("Brokers").len(), 3))
+        })
+    }
+
     /// Waits until a partition has a leader and all its replicas are in sync.
     fn whole(&self, topic: &Topic) -> Result<Place, String> {
         eventually(|| {
@@ -47,28 +54,16 @@ impl Context<'_> {
 /// Another in-sync replica leads, with a higher epoch; what was acknowledged is there; what the old epoch's readers ask is
 /// fenced; the killed broker comes back in sync, but not as leader.
 fn leader_dies(context: &Context<'_>) -> Result<(), String> {
+    context.settle()?;
     let topic = context.topic("leader-dies", 1, 3, &[])?;
     let before = context.whole(&topic)?;
     let mut conn = context.leader(&topic, 0)?;
     same("first", conn.append(context, &topic, 0, &Batch::of(&["a", "b"]))?, 0)?;
     let dead = context.index(before.leader)?;
     context.kill(dead)?;
-    check(conn.fetch(context, &topic, From::offset(0, 0)).is_err(), || "a dead broker answers".to_owned())?;
-    check(context.broker(dead).is_err(), || "a dead broker accepts connections".to_owned())?;
-    let after = eventually(|| {
-        let place = context.place(&topic, 0)?;
-        check(place.leader >= 0 && place.leader != before.leader, || format!("{place:?}"))?;
-        Ok(place)
-    })?;
-    check(after.epoch > before.epoch, || format!("{before:?}, then {after:?}"))?;
-    check(before.isr.contains(&after.leader.into()), || format!("{before:?}, then {after:?}"))?;
-    same("replicas", &after.replicas, &before.replicas)?;
-    let mut conn = context.leader(&topic, 0)?;
-    let offset = eventually(|| conn.append(context, &topic, 0, &Batch::of(&["c"])))?;
-    same("the next offset", offset, 2)?;
-    read_on(context, &topic, &mut conn, &before, &after)?;
-    epochs(context, &topic, &before, &after)?;
+    let outcome = without_the_leader(context, &topic, &before, dead, conn);
     context.restart(dead)?;
+    let after = outcome?;
     let healed = context.whole(&topic)?;
     same("leader after the return", healed.leader, after.leader)?;
     // A replica that comes back in sync does not change the epoch.
@@ -80,6 +75,35 @@ fn leader_dies(context: &Context<'_>) -> Result<(), String> {
         Ok(found)
     })?;
     same("batches of the follower", batches(&records(&found)).len(), 2)
+}
+
+/// What holds while the broker that led is dead; the place of the partition from then on.
+fn without_the_leader(
+    context: &Context<'_>,
+    topic: &Topic,
+    before: &Place,
+    dead: usize,
+    mut conn: Conn,
+) -> Result<Place, String> {
+    eventually(|| {
+        let answered = conn.fetch(context, topic, From::offset(0, 0)).is_ok();
+        check(!answered, || "a dead broker answers".to_owned())
+    })?;
+    check(context.broker(dead).is_err(), || "a dead broker accepts connections".to_owned())?;
+    let after = eventually(|| {
+        let place = context.place(topic, 0)?;
+        check(place.leader >= 0 && place.leader != before.leader, || format!("{place:?}"))?;
+        Ok(place)
+    })?;
+    check(after.epoch > before.epoch, || format!("{before:?}, then {after:?}"))?;
+    check(before.isr.contains(&after.leader.into()), || format!("{before:?}, then {after:?}"))?;
+    same("replicas", &after.replicas, &before.replicas)?;
+    let mut conn = context.leader(topic, 0)?;
+    let offset = eventually(|| conn.append(context, topic, 0, &Batch::of(&["c"])))?;
+    same("the next offset", offset, 2)?;
+    read_on(context, topic, &mut conn, before, &after)?;
+    epochs(context, topic, before, &after)?;
+    Ok(after)
 }
 
 /// Both batches are there, each with the epoch it was written in.
@@ -124,6 +148,7 @@ fn epochs(context: &Context<'_>, topic: &Topic, before: &Place, after: &Place) -
 
 /// With two of three replicas gone, acks=all is refused with 19 and nothing is appended; acks=1 is still taken.
 fn too_few_in_sync(context: &Context<'_>) -> Result<(), String> {
+    context.settle()?;
     // Only one replica must go to leave too few.
     let topic = context.topic("few", 1, 3, &[("min.insync.replicas", "3")])?;
     let place = context.whole(&topic)?;
@@ -151,6 +176,7 @@ fn too_few_in_sync(context: &Context<'_>) -> Result<(), String> {
 
 /// The group's next coordinator knows its members and its offsets.
 fn coordinator_dies(context: &Context<'_>) -> Result<(), String> {
+    context.settle()?;
     let mut member = super::group::Member::alone(context, "coordinator-dies")?;
     let dead = super::group::coordinator(context, &member.group)?;
     context.kill(dead)?;
@@ -166,14 +192,12 @@ fn coordinator_dies(context: &Context<'_>) -> Result<(), String> {
     });
     context.restart(dead)?;
     outcome?;
-    eventually(|| {
-        context.metadata(dead, "none").map(drop)?;
-        same("brokers", context.metadata(0, "none")?.array("Brokers").len(), 3)
-    })
+    context.settle()
 }
 
 /// A frozen broker accepts connections and answers nothing; when it goes on, it answers what was asked meanwhile.
 fn frozen_broker(context: &Context<'_>) -> Result<(), String> {
+    context.settle()?;
     let mut conn = context.broker(0)?;
     conn.call(18, 0, &Struct::new())?;
     context.act(|subject| subject.pause(0))?;

@@ -119,7 +119,7 @@ impl<'a> Context<'a> {
     /// All versions of an api that the subject offers.
     pub(crate) fn versions(&self, key: i16) -> RangeInclusive<i16> {
         let found = self.offered.iter().find(|(offered, ..)| *offered == key);
-        found.map_or(1..=0, |(_, min, max)| *min..=*max)
+        found.map_or(RangeInclusive::new(1, 0), |(_, min, max)| *min..=*max)
     }
 
     /// The newest version of an api.
@@ -134,6 +134,7 @@ impl<'a> Context<'a> {
 }
 
 /// Fails unless both are the same.
+#[expect(clippy::needless_pass_by_value, reason = "what is seen is made for this")]
 pub(crate) fn same<T: PartialEq + Debug>(what: &str, seen: T, expected: T) -> Result<(), String> {
     if seen == expected { Ok(()) } else { Err(format!("{what}: expected {expected:?}, saw {seen:?}")) }
 }

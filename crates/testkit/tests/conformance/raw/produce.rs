@@ -19,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ("produce_two_partitions", two_partitions),
     ("produce_two_batches", two_batches),
     ("produce_log_append_time", log_append_time),
+    ("produce_min_isr_above_replicas", min_isr_above_replicas),
 ];
 
 /// The oldest version that is served; older ones are offered all the same.
@@ -190,6 +191,13 @@ fn two_batches(context: &Context<'_>) -> Result<(), String> {
     let answer = conn.call(0, context.newest(0), &produce_request(&topic, 0, -1, both.into()))?;
     let partition = only("partitions", partitions(&answer, "PartitionResponses"))?;
     same("error", partition.i16("ErrorCode"), 87)
+}
+
+/// A topic with fewer replicas than `min.insync.replicas` is written with acks=all all the same: the number of its
+/// replicas counts.
+fn min_isr_above_replicas(context: &Context<'_>) -> Result<(), String> {
+    let topic = context.topic("produce-min-isr", 1, 1, &[("min.insync.replicas", "2")])?;
+    same("error", send(context, &topic, context.newest(0), -1, &Batch::of(&["a"]))?.i16("ErrorCode"), 0)
 }
 
 /// The broker's time is in the answer and in the stored batch, whose attribute says so.
