@@ -22,8 +22,12 @@ fn main() -> ExitCode {
             run::run(&config)
         }
         Ok(Command::Demo(args)) => {
-            log("warn");
-            demo::run(demo::Options { kafka: args.kafka, headless: args.headless, json: args.json })
+            let options = demo::Options { kafka: args.kafka, headless: args.headless, json: args.json };
+            // The view has the terminal for itself, and what it shows says what the log would.
+            if !options.live() {
+                log("off");
+            }
+            demo::run(options)
         }
         Err(error) => {
             eprintln!("pointsman: {error}");

@@ -9,7 +9,6 @@ use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
     MAX_FRAME, decode_request, encode_response,
     frame::{SIZE_LEN, frame_size},
-    request_header,
 };
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::{
@@ -81,10 +80,7 @@ impl Connection {
         client: &mut Client,
     ) -> io::Result<()> {
         while let Some(frame) = requests.recv().await {
-            let (key, version, correlation) = match request_header(&frame) {
-                Ok(header) => (header.key, header.version, header.correlation_id),
-                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string())),
-            };
+            let (key, version, correlation) = start_of(&frame).ok_or(io::ErrorKind::InvalidData)?;
             let (answer, version) = match self.handle(&frame, key, version, client).await? {
                 Answer::Body(body) => (body, version),
                 Answer::OtherVersion(body, version) => (body, version),
@@ -149,6 +145,12 @@ impl Connection {
         running(&mut self.paused).await;
         writer.write_all(&frame).await
     }
+}
+
+/// Key, version and correlation id, which stand at the same place in every version of the header.
+fn start_of(frame: &[u8]) -> Option<(i16, i16, i32)> {
+    let [k0, k1, v0, v1, c0, c1, c2, c3] = *frame.first_chunk()?;
+    Some((i16::from_be_bytes([k0, k1]), i16::from_be_bytes([v0, v1]), i32::from_be_bytes([c0, c1, c2, c3])))
 }
 
 async fn read(

@@ -27,9 +27,9 @@ pub(super) struct Ground {
 }
 
 enum Brokers {
-    Sandbox(sandbox::Cluster),
+    Sandbox(Box<sandbox::Cluster>),
     /// Blocks, so it is asked on a thread of its own.
-    Real(Mutex<Cluster>),
+    Real(Box<Mutex<Cluster>>),
 }
 
 impl Ground {
@@ -38,12 +38,13 @@ impl Ground {
         let mut clusters = Vec::new();
         if real {
             for cluster in blocking(start_real).await? {
-                clusters.push(Arc::new(Brokers::Real(Mutex::new(cluster))));
+                clusters.push(Arc::new(Brokers::Real(Box::new(Mutex::new(cluster)))));
             }
         } else {
             for (name, brokers) in CLUSTERS {
                 let started = sandbox::Cluster::start(sandbox::ClusterSpec::new(name, brokers)).await;
-                clusters.push(Arc::new(Brokers::Sandbox(started.map_err(|e| format!("{name}: {e}"))?)));
+                clusters
+                    .push(Arc::new(Brokers::Sandbox(Box::new(started.map_err(|e| format!("{name}: {e}"))?))));
             }
         }
         Ok(Self { clusters })
@@ -128,13 +129,19 @@ impl Ground {
     }
 
     /// Everything in a topic's log, read from the cluster's own brokers.
-    pub(super) async fn log(&self, cluster: usize, topic: &str, partitions: u32) -> Result<ClusterLog, String> {
+    pub(super) async fn log(
+        &self,
+        cluster: usize,
+        topic: &str,
+        partitions: u32,
+    ) -> Result<ClusterLog, String> {
         let admin = Admin::new(ClientConfig::new(self.bootstrap(cluster)).client_id("demo-verdict"));
         let mut records = Vec::new();
         for partition in 0..partitions {
             let index = i32::try_from(partition).map_err(|e| e.to_string())?;
             let read = admin.read_partition(topic, index).await;
-            let read = read.map_err(|e| format!("log of {} {topic}-{partition}: {e}", CLUSTERS[cluster].0))?;
+            let read =
+                read.map_err(|e| format!("log of {} {topic}-{partition}: {e}", CLUSTERS[cluster].0))?;
             records.extend(read.into_iter().map(|r| LogRecord {
                 partition,
                 offset: u64::try_from(r.offset).unwrap_or_default(),

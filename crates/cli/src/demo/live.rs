@@ -102,7 +102,9 @@ async fn obey(stage: &Stage, command: Command, busy: bool) {
             stage.kill(cluster, &alive[..alive.len().saturating_sub(remain)]).await;
         }
         Command::RestoreAll => stage.restore_all().await,
-        Command::PlayScript if busy => stage.scene.event(EventKind::Note, "one thing after the other: please wait"),
+        Command::PlayScript if busy => {
+            stage.scene.event(EventKind::Note, "one thing after the other: please wait");
+        }
         Command::PlayScript => {
             stage.scene.record(true);
             match verdict(stage).await {
@@ -158,12 +160,14 @@ fn cluster(index: usize, states: &[BrokerState], status: &Status, snapshot: &Sna
     let known = snapshot.clusters.iter().find(|c| &*c.name == name).map(|c| c.topology.load());
     let leads = |node: i32, state: BrokerState| -> Vec<u32> {
         let leads = |p: &u32| {
-            let leader = known.as_ref().and_then(|t| t.topics.get(TOPIC)?.partitions.get(*p as usize).copied());
+            let leader =
+                known.as_ref().and_then(|t| t.topics.get(TOPIC)?.partitions.get(*p as usize).copied());
             state == BrokerState::Up && leader.is_some_and(|p| p.leader == node)
         };
         (0..PARTITIONS).filter(leads).collect()
     };
-    let broker = |(node, state): (i32, &BrokerState)| Broker { node, state: *state, leads: leads(node, *state) };
+    let broker =
+        |(node, state): (i32, &BrokerState)| Broker { node, state: *state, leads: leads(node, *state) };
     Cluster {
         name: name.into(),
         quorum: health.is_some_and(|h| h.quorum),

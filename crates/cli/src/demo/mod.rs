@@ -30,14 +30,22 @@ pub(crate) struct Options {
     pub(crate) json: bool,
 }
 
+impl Options {
+    /// Is there a terminal for the view, and is it wanted?
+    pub(crate) fn live(self) -> bool {
+        !self.headless && !self.json && view::possible()
+    }
+}
+
 /// Runs the demo. The exit code is 0 only if the promises held.
 pub(crate) fn run(options: Options) -> ExitCode {
-    let live = !options.headless && !options.json && view::possible();
-    let outcome = tokio::runtime::Runtime::new().map_err(|e| format!("no runtime: {e}")).and_then(|runtime| {
-        runtime.block_on(async {
-            if live { show(options).await.map(|()| None) } else { play(options).await.map(Some) }
-        })
-    });
+    let live = options.live();
+    let outcome =
+        tokio::runtime::Runtime::new().map_err(|e| format!("no runtime: {e}")).and_then(|runtime| {
+            runtime.block_on(async {
+                if live { show(options).await.map(|()| None) } else { play(options).await.map(Some) }
+            })
+        });
     match outcome {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(outcome)) => finish(options, &outcome),

@@ -5,9 +5,7 @@ use bytes::Bytes;
 use pointsman_sandbox::client::{
     ClientConfig, Consumer, ConsumerConfig, Event, ProduceError, Producer, ProducerConfig, batch::Record,
 };
-use std::{
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 use tokio::{
     sync::watch,
     task::JoinSet,

@@ -36,7 +36,8 @@ pub(super) struct Notes {
     pub(super) last_switch: Option<Switch>,
     /// Partitions that nobody has been acknowledged on since the last switch.
     unserved: BTreeSet<u32>,
-    last_fault: Option<Duration>,
+    /// When brokers of which cluster were last broken.
+    last_fault: Option<(Duration, usize)>,
     /// Every change of the active cluster: wall clock in nanoseconds, and the index since then.
     moves: Vec<(u64, Option<usize>)>,
     clients: Vec<Actor>,
@@ -99,10 +100,15 @@ impl Scene {
     pub(super) fn event(&self, kind: EventKind, text: &str) {
         let mut notes = self.notes();
         let at = notes.now();
-        if kind == EventKind::Fault {
-            notes.last_fault = Some(at);
-        }
         notes.tell(at, kind, text);
+    }
+
+    /// Brokers of a cluster were broken.
+    pub(super) fn fault(&self, cluster: usize, text: &str) {
+        let mut notes = self.notes();
+        let at = notes.now();
+        notes.last_fault = Some((at, cluster));
+        notes.tell(at, EventKind::Fault, text);
     }
 
     /// What is going on, in one sentence.
@@ -159,8 +165,11 @@ impl Scene {
         if notes.unserved.remove(&partition) && notes.unserved.is_empty() {
             let fault = notes.last_fault;
             if let Some(switch) = &mut notes.last_switch {
-                let since = fault.filter(|f| switch.at.saturating_sub(*f) < FAULT_EXPLAINS);
-                let took = at.saturating_sub(since.unwrap_or(switch.at));
+                let explains = |(then, cluster): &(Duration, usize)| {
+                    switch.from == Some(*cluster) && switch.at.saturating_sub(*then) < FAULT_EXPLAINS
+                };
+                let since = fault.filter(explains).map_or(switch.at, |(then, _)| then);
+                let took = at.saturating_sub(since);
                 switch.took = Some(took);
                 let text = format!("every partition is acknowledged again, {} ms later", took.as_millis());
                 notes.tell(at, EventKind::Recovery, &text);
@@ -229,8 +238,11 @@ impl Scene {
         for actor in &notes.clients {
             let acks = actor.history.acks.iter().rev().map(|a| (a.at, a.partition));
             let reads = actor.history.consumed.iter().rev().map(|r| (r.at, r.partition));
-            let seen: BTreeSet<u32> =
-                acks.chain(reads).take_while(|(at, _)| *at >= since).map(|(_, partition)| partition).collect();
+            let seen: BTreeSet<u32> = acks
+                .chain(reads)
+                .take_while(|(at, _)| *at >= since)
+                .map(|(_, partition)| partition)
+                .collect();
             if seen.len() < notes.partitions as usize {
                 return Err(format!("{}: {} of {} partitions", actor.name, seen.len(), notes.partitions));
             }

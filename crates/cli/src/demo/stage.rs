@@ -40,11 +40,14 @@ impl Stage {
         ground.create_topic(TOPIC, PARTITIONS as usize).await?;
         let first_port = first_free_port()?;
         let state = std::env::temp_dir().join(format!("pointsman-demo-{}.json", std::process::id()));
-        let running = Running::start(config(&ground, first_port, &state)?).await.map_err(|e| e.to_string())?;
+        let running =
+            Running::start(config(&ground, first_port, &state)?).await.map_err(|e| e.to_string())?;
         let moves = tokio::spawn(note_moves(scene.clone(), running.snapshots()));
         let players = Players::start(&scene, &format!("127.0.0.1:{first_port}"), TOPIC, PARTITIONS);
         let last = first_port + SLOTS - 1;
-        say(&format!("Pointsman serves 127.0.0.1:{first_port}-{last}; any Kafka client can join, for example:"));
+        say(&format!(
+            "Pointsman serves 127.0.0.1:{first_port}-{last}; any Kafka client can join, for example:"
+        ));
         say(&format!("  kcat -b 127.0.0.1:{first_port} -t {TOPIC} -C"));
         Ok(Self { ground, scene, running, first_port, players, moves, state })
     }
@@ -54,7 +57,7 @@ impl Stage {
         if brokers.is_empty() {
             return;
         }
-        self.scene.event(EventKind::Fault, &format!("{} killed", named(cluster, brokers)));
+        self.scene.fault(cluster, &format!("{} killed", named(cluster, brokers)));
         let done = self.ground.kill(cluster, brokers.to_vec()).await;
         self.scene.mark(cluster, brokers, BrokerState::Killed);
         self.report(done);
@@ -62,12 +65,14 @@ impl Stage {
 
     /// Stops a broker without ending it, or lets it go on.
     pub(super) async fn pause(&self, cluster: usize, broker: usize, paused: bool) {
-        let (kind, word, state) = if paused {
-            (EventKind::Fault, "paused: its connections stay, and nothing answers", BrokerState::Paused)
+        let name = named(cluster, &[broker]);
+        let state = if paused {
+            self.scene.fault(cluster, &format!("{name} paused: it stays connected and answers nothing"));
+            BrokerState::Paused
         } else {
-            (EventKind::Recovery, "goes on", BrokerState::Up)
+            self.scene.event(EventKind::Recovery, &format!("{name} goes on"));
+            BrokerState::Up
         };
-        self.scene.event(kind, &format!("{} {word}", named(cluster, &[broker])));
         let done = self.ground.pause(cluster, broker, paused).await;
         self.scene.mark(cluster, &[broker], state);
         self.report(done);

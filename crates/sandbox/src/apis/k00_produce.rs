@@ -86,7 +86,8 @@ fn append(
     }
     let led = world.led(call.broker, topic, index, -1)?;
     let settings = &world.brokers[call.broker].view.topics[topic];
-    let (max, min_isr) = (settings.config("max.message.bytes", MAX_MESSAGE_BYTES), world.min_isr(settings));
+    let max = settings.config("max.message.bytes", MAX_MESSAGE_BYTES);
+    let min_isr = world.min_isr(settings, &led.partition);
     let timestamps = match settings.configs.get("message.timestamp.type").map(String::as_str) {
         Some("LogAppendTime") => TimestampType::Append(now_ms()),
         _ => TimestampType::Create,
@@ -117,7 +118,8 @@ fn settle(call: &Call<'_>, world: &mut World, part: &mut Part) -> bool {
             return true;
         }
     };
-    let min_isr = world.brokers[call.broker].view.topics.get(topic).map_or(1, |t| world.min_isr(t));
+    let min_isr =
+        world.brokers[call.broker].view.topics.get(topic).map_or(1, |t| world.min_isr(t, &led.partition));
     let log = world.log(call.broker, led.key);
     if log.high_watermark < appended.end {
         return false;

@@ -17,6 +17,9 @@ use uuid::Uuid;
 /// From this version on a client that asks the wrong broker is told the right one.
 const TELLS_LEADER: i16 = 12;
 
+/// From this version on followers serve consumers too (KIP-392).
+const FOLLOWERS_SERVE: i16 = 11;
+
 /// What is told of one partition.
 struct Found {
     code: i16,
@@ -90,7 +93,8 @@ fn locate(call: &Call<'_>, world: &World, wanted: &Wanted) -> Result<(Arc<str>, 
         }
         Named::Id(id) => view.name_of(*id).ok_or(UNKNOWN_TOPIC_ID)?,
     };
-    let led = world.led(call.broker, name, wanted.index, wanted.leader_epoch)?;
+    let from = if call.version >= FOLLOWERS_SERVE { World::replica } else { World::led };
+    let led = from(world, call.broker, name, wanted.index, wanted.leader_epoch)?;
     Ok((Arc::clone(name), led.key))
 }
 

@@ -1,10 +1,16 @@
 //! ApiVersions: what this broker can do, and how far it has read the metadata.
 
 use super::{Answer, Call, SERVED, array, versions};
-use crate::{errors::UNSUPPORTED_VERSION, world::Shared};
+use crate::{
+    errors::{INVALID_REQUEST, UNSUPPORTED_VERSION},
+    world::Shared,
+};
 use pointsman_wire::Struct;
 
 pub(super) const KEY: i16 = 18;
+const PRODUCE: i16 = 0;
+/// From this version on a client says which software it is.
+const NAMED: i16 = 3;
 /// `metadata.version` of Kafka 4.3.
 const METADATA_VERSION: i16 = 29;
 /// The oldest one that Kafka 4 can be started with.
@@ -14,6 +20,10 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
     let feature = |min: &'static str, max: &'static str, from: i16| {
         array([Struct::new().with("Name", "metadata.version").with(min, from).with(max, METADATA_VERSION)])
     };
+    let named = |field| software(call.request.str(field));
+    if call.version >= NAMED && !(named("ClientSoftwareName") && named("ClientSoftwareVersion")) {
+        return Answer::Body(Struct::new().with("ErrorCode", INVALID_REQUEST));
+    }
     let offset = call.shared.lock().brokers[call.broker].view.offset;
     Answer::Body(
         Struct::new()
@@ -22,6 +32,13 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
             .with("FinalizedFeaturesEpoch", offset)
             .with("FinalizedFeatures", feature("MinVersionLevel", "MaxVersionLevel", METADATA_VERSION)),
     )
+}
+
+/// Letters and digits, with dots and dashes in between (KIP-511).
+fn software(name: &str) -> bool {
+    let edge = |c: Option<u8>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'-');
+    edge(name.bytes().next()) && edge(name.bytes().next_back()) && name.bytes().all(inner)
 }
 
 /// The answer to a version that is not known: in version 0, with what is known (KIP-511).
@@ -34,6 +51,8 @@ fn keys() -> pointsman_wire::Value {
     served.sort_unstable();
     let key = |key: i16| {
         let (min, max) = versions(key)?;
+        // Produce is listed from 0 on for the sake of old clients, though below 3 it is not served.
+        let min = if key == PRODUCE { 0 } else { min };
         Some(Struct::new().with("ApiKey", key).with("MinVersion", min).with("MaxVersion", max))
     };
     array(served.into_iter().filter_map(key))

@@ -51,7 +51,7 @@ fn describe(call: &Call<'_>, world: &World, resource: &Struct) -> Result<Vec<Str
                 || (UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.".to_owned());
             let topic = topic.ok_or_else(unknown)?;
             let server =
-                BTreeMap::from([("min.insync.replicas".to_owned(), world.min_isr(topic).to_string())]);
+                BTreeMap::from([("min.insync.replicas".to_owned(), world.default_min_isr().to_string())]);
             let layers: Layers<'_> = vec![(&topic.configs, DYNAMIC_TOPIC), (&server, STATIC_BROKER)];
             Ok(configs::TOPIC.iter().filter(wanted).map(|s| entry(call, *s, &layers)).collect())
         }
@@ -61,8 +61,12 @@ fn describe(call: &Call<'_>, world: &World, resource: &Struct) -> Result<Vec<Str
             let empty = BTreeMap::new();
             let own = view.broker_configs.get(&broker).unwrap_or(&empty);
             let all = view.broker_configs.get(&None).unwrap_or(&empty);
+            let server =
+                BTreeMap::from([("min.insync.replicas".to_owned(), world.default_min_isr().to_string())]);
             let layers: Layers<'_> = match broker {
-                Some(_) => vec![(own, DYNAMIC_BROKER), (all, DYNAMIC_DEFAULT_BROKER)],
+                Some(_) => {
+                    vec![(own, DYNAMIC_BROKER), (all, DYNAMIC_DEFAULT_BROKER), (&server, STATIC_BROKER)]
+                }
                 None => vec![(all, DYNAMIC_DEFAULT_BROKER)],
             };
             let listed = configs::BROKER.iter().filter(wanted);

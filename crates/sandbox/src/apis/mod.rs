@@ -39,6 +39,10 @@ const SERVED: [i16; 33] = [
     47, 55, 60, 61, 75,
 ];
 
+/// The oldest versions that Apache Kafka 4 serves, where older ones are described (KIP-896).
+const OLDEST: [(i16, i16); 10] =
+    [(0, 3), (1, 4), (2, 1), (8, 2), (9, 1), (19, 2), (20, 1), (23, 2), (32, 1), (35, 1)];
+
 /// A client's connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -98,9 +102,8 @@ fn versions(key: i16) -> Option<(i16, i16)> {
     let api = tables::api(key).filter(|_| SERVED.contains(&key))?;
     let newest = api.requests.first()?.versions;
     let max = api.unstable_from.map_or(newest.max, |unstable| newest.max.min(unstable - 1));
-    // Produce below 3 is listed for the sake of old clients, and refused, as Apache Kafka 4 does (KIP-896).
-    let min = if key == 0 { 0 } else { newest.min };
-    Some((min, max))
+    let oldest = OLDEST.iter().find(|(of, _)| *of == key).map_or(newest.min, |(_, oldest)| *oldest);
+    Some((oldest, max))
 }
 
 /// Requests that are not decoded: unknown ones, and ApiVersions of a version that is not known.

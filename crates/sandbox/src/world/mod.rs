@@ -170,8 +170,13 @@ impl World {
         a == b || (self.brokers[a].in_touch() && self.brokers[b].in_touch())
     }
 
-    /// Kafka's `min.insync.replicas` of a topic.
-    pub(crate) fn min_isr(&self, topic: &Topic) -> usize {
-        topic.config("min.insync.replicas", self.spec.min_isr.min(self.spec.brokers))
+    /// `min.insync.replicas` of topics that do not say otherwise.
+    pub(crate) fn default_min_isr(&self) -> usize {
+        self.spec.min_isr.min(self.spec.brokers)
+    }
+
+    /// In-sync replicas that an acknowledgement needs. A topic with fewer replicas needs those.
+    pub(crate) fn min_isr(&self, topic: &Topic, partition: &Partition) -> usize {
+        topic.config("min.insync.replicas", self.default_min_isr()).min(partition.replicas.len())
     }
 }

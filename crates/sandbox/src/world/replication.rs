@@ -31,6 +31,23 @@ impl World {
         }
     }
 
+    /// The partition, if this broker has a replica of it. A client that says what it believes asks for no other epoch.
+    pub(crate) fn replica(&self, broker: usize, topic: &str, index: i32, epoch: i32) -> Result<Led, i16> {
+        match self.led(broker, topic, index, epoch) {
+            Err(NOT_LEADER_OR_FOLLOWER) => {}
+            led => return led,
+        }
+        let view = &self.brokers[broker].view;
+        let known = view.topics.get(topic).zip(view.partition(topic, index));
+        let (topic, partition) =
+            known.filter(|(_, p)| p.replicas.contains(&broker)).ok_or(NOT_LEADER_OR_FOLLOWER)?;
+        match epoch {
+            epoch if epoch >= 0 && epoch < partition.leader_epoch => Err(FENCED_LEADER_EPOCH),
+            epoch if epoch > partition.leader_epoch => Err(UNKNOWN_LEADER_EPOCH),
+            _ => Ok(Led { key: (topic.id, index), partition: partition.clone() }),
+        }
+    }
+
     /// A broker's replica.
     pub(crate) fn log(&mut self, broker: usize, key: LogKey) -> &mut ReplicaLog {
         self.brokers[broker].logs.entry(key).or_default()
