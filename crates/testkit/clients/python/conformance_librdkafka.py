@@ -33,6 +33,12 @@ def made(futures):
     return [future.result(30) for future in futures.values()]
 
 
+def afresh(ask):
+    """Asks with a new client: one that has asked a broker which had not heard of the topic yet remembers that."""
+    one = AdminClient(common)
+    return made(ask(one))
+
+
 def error(call):
     """The protocol's number of the error that this ends with; 0 when it works."""
     try:
@@ -47,7 +53,7 @@ def topic(of, partitions=1, configs=None):
     made(admin.create_topics([NewTopic(name, partitions, 3, config=configs or {})]))
     # Until the leaders serve it, records of acks=0 are lost.
     ends = {TopicPartition(name, p): OffsetSpec.latest() for p in range(partitions)}
-    seen("leaders", lambda: [end.offset for end in made(admin.list_offsets(ends))], [0] * partitions)
+    seen("leaders", lambda: [end.offset for end in afresh(lambda a: a.list_offsets(ends))], [0] * partitions)
     return name
 
 
@@ -164,11 +170,10 @@ def describe_cluster(facts):
 def delete_records(facts):
     name = topic("delete-records")
     fill(name, 5)
-    # librdkafka asks any broker for the leader, and gives up when that one has not heard of the topic.
-    low = lambda: made(admin.delete_records([TopicPartition(name, 0, 3)]))[0].low_watermark
+    low = lambda: afresh(lambda a: a.delete_records([TopicPartition(name, 0, 3)]))[0].low_watermark
     facts["low"] = seen("the low watermark", low, 3)
     at = TopicPartition(name, 0)
-    facts["beginning"] = made(admin.list_offsets({at: OffsetSpec.earliest()}))[0].offset
+    facts["beginning"] = afresh(lambda a: a.list_offsets({at: OffsetSpec.earliest()}))[0].offset
     facts["first_read"] = read(name, 1)[0].offset()
 
 

@@ -32,9 +32,14 @@ pub fn judge(findings: &[Finding], known: &[Difference]) -> Result<(), String> {
     if faults.is_empty() { Ok(()) } else { Err(format!("{} faults:\n{}", faults.len(), faults.join("\n"))) }
 }
 
-/// Whether a listed name, which may end in `*`, names the case.
+/// Whether a listed name names the case: `*` at its end stands for any end, and at its beginning too.
 fn names(listed: &str, case: &str) -> bool {
-    listed.strip_suffix('*').map_or(listed == case, |beginning| case.starts_with(beginning))
+    match (listed.strip_suffix('*'), listed.strip_prefix('*')) {
+        (Some(_), Some(rest)) => case.contains(rest.trim_end_matches('*')),
+        (Some(beginning), None) => case.starts_with(beginning),
+        (None, Some(end)) => case.ends_with(end),
+        (None, None) => listed == case,
+    }
 }
 
 #[cfg(test)]
@@ -49,7 +54,9 @@ mod tests {
     fn a_known_difference_must_occur() {
         let findings = [finding("raw/a", Err("no")), finding("raw/b", Ok(()))];
         assert!(judge(&findings, &[("raw/a", "why")]).is_ok());
-        assert!(judge(&findings, &[("raw/*", "why")]).is_ok());
+        for pattern in ["raw/*", "*/a", "*/a*"] {
+            assert!(judge(&findings, &[(pattern, "why")]).is_ok(), "{pattern}");
+        }
         assert!(judge(&findings, &[]).unwrap_err().contains("raw/a: no"));
         assert!(judge(&findings, &[("raw/a", "why"), ("raw/b", "why")]).unwrap_err().contains("remove it"));
         assert!(judge(&findings, &[("raw/*", "why"), ("java/*", "why")]).unwrap_err().contains("java/*"));

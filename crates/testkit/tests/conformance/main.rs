@@ -6,6 +6,7 @@
 mod raw;
 mod sandbox;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use pointsman_testkit::clients::ClientKind;
@@ -14,9 +15,13 @@ use pointsman_testkit::conformance::{Finding, LIBRARIES, Subject, judge, run};
 use pointsman_testkit::kafka::{Cluster, ClusterSpec};
 use pointsman_testkit::skip::{kafka_or_skip, skipped};
 
+/// Subjects one after the other: what waits for the processor tells nothing of a subject.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn apache_kafka_is_the_measure() {
     let Some(kafka) = kafka_or_skip("apache_kafka_is_the_measure") else { return };
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut spec = ClusterSpec::new("conformance", 3);
     // A killed broker is given up after this long; the default of 9 s would only be waited for.
     for (key, value) in [("broker.session.timeout.ms", "3000"), ("broker.heartbeat.interval.ms", "500")] {
@@ -28,6 +33,7 @@ fn apache_kafka_is_the_measure() {
 
 #[test]
 fn the_sandbox_does_the_same() {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut sandbox = sandbox::Sandbox::start(3).expect("a cluster of the sandbox starts");
     conform(&mut sandbox, differences::SANDBOX);
 }

@@ -98,8 +98,11 @@ public final class Conformance {
         for (int p = 0; p < partitions; p++) {
             ends.put(at(name, p), OffsetSpec.latest());
         }
-        // Until then records of acks=0 are lost. The admin client asks again until the leaders know.
-        get(admin.listOffsets(ends).all());
+        // Until then records of acks=0 are lost.
+        long deadline = System.nanoTime() + 20_000_000_000L;
+        while (error(() -> get(admin.listOffsets(ends).all())) != 0 && System.nanoTime() < deadline) {
+            Thread.sleep(20);
+        }
         return name;
     }
 

@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     ("unknown_version_closes", unknown_version_closes),
     ("answers_in_order", answers_in_order),
     ("acks_0_has_no_answer", acks_0_has_no_answer),
+    ("acks_0_then_close", acks_0_then_close),
     ("find_coordinator", find_coordinator),
     ("describe_cluster", describe_cluster),
 ];
@@ -151,6 +152,22 @@ fn acks_0_has_no_answer(context: &Context<'_>) -> Result<(), String> {
     let unknown = super::topic::Topic { name: "raw-none".to_owned(), id: [9; 16] };
     conn.send(0, context.newest(0), &produce_request(&unknown, 0, 0, broken))?;
     check(conn.frame()?.is_none(), || "the connection stays open after a failed produce of acks=0".to_owned())
+}
+
+/// What has been sent is carried out although the client is gone (KAFKA-3703): nothing else tells a producer of acks=0.
+fn acks_0_then_close(context: &Context<'_>) -> Result<(), String> {
+    let topic = context.topic("acks-0-close", 1, 1, &[])?;
+    for _ in 0..20 {
+        let mut conn = context.leader(&topic, 0)?;
+        for _ in 0..5 {
+            let request = produce_request(&topic, 0, 0, Batch::of(&["a"]).bytes());
+            conn.send(0, context.newest(0), &request)?;
+        }
+    }
+    eventually(|| {
+        let fetched = context.leader(&topic, 0)?.fetch(context, &topic, From::offset(0, 0))?;
+        same("high watermark", fetched.int("HighWatermark"), 100)
+    })
 }
 
 /// v0 to v3 ask for one key, v4 and later for several; all name the same node.
