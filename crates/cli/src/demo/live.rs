@@ -2,7 +2,7 @@
 
 use super::{
     ground::CLUSTERS,
-    scene::Scene,
+    scene::{Notes, Scene},
     script,
     stage::{PARTITIONS, Stage, TOPIC},
     view::{self, Broker, BrokerId, BrokerState, Cluster, Command, EventKind, Model, Slot},
@@ -23,13 +23,10 @@ use tokio::{
 const REFRESH: Duration = Duration::from_millis(100);
 /// Commands that wait.
 const COMMANDS: usize = 16;
-const INTRODUCTION: &str = "Two producers and a consumer group are at work through Pointsman. Press m to kill the \
-                            primary's quorum, s to see the whole story, ? for help.";
 
 /// Shows the stage until the user has seen enough.
 pub(super) async fn show(stage: Stage) -> Result<(), String> {
     let stage = Arc::new(stage);
-    stage.scene.caption(INTRODUCTION);
     // Nothing is judged, and a long evening must not fill the memory.
     stage.scene.record(false);
     let (models, seen) = watch::channel(Model::default());
@@ -41,11 +38,11 @@ pub(super) async fn show(stage: Stage) -> Result<(), String> {
         if command == Command::Quit {
             break;
         }
+        while doing.try_join_next().is_some() {}
         // Restarting takes a while, and meanwhile something else can be asked for.
         let stage = Arc::clone(&stage);
         let busy = !doing.is_empty();
         doing.spawn(async move { obey(&stage, command, busy).await });
-        while doing.try_join_next().is_some() {}
     }
     doing.shutdown().await;
     observer.abort();
@@ -112,7 +109,7 @@ async fn obey(stage: &Stage, command: Command, busy: bool) {
                 Err(error) => stage.scene.event(EventKind::Problem, &error),
             }
             stage.scene.record(false);
-            stage.scene.caption("That was the story. Now break something yourself: ? lists the keys.");
+            stage.scene.caption("");
         }
         Command::Quit => {}
     }
@@ -141,7 +138,7 @@ fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16) -
         now: notes.now(),
         join: format!("127.0.0.1:{first_port}").into(),
         topic: TOPIC.into(),
-        caption: Arc::clone(&notes.caption),
+        caption: if notes.caption.is_empty() { hint(&notes).into() } else { Arc::clone(&notes.caption) },
         generation: status.generation,
         connections: served.map_or(0, |v| usize::try_from(v.connections).unwrap_or(usize::MAX)),
         active: notes.active(),
@@ -151,6 +148,18 @@ fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16) -
         history: notes.acked.clone(),
         events: notes.events.iter().cloned().collect(),
         last_switch: notes.last_switch.clone(),
+    }
+}
+
+/// What to try next, while no story is told. At most 78 characters, the width of the narrowest screen.
+fn hint(notes: &Notes) -> &'static str {
+    let broken = notes.brokers.iter().flatten().any(|state| *state != BrokerState::Up);
+    match (notes.active(), broken) {
+        (Some(0), false) => "Clients are at work. Try m to kill the primary's quorum, or s for a story.",
+        (Some(0), true) => "The primary still has a quorum: nothing moves. Try m, or a to bring all back.",
+        (Some(_), true) => "The secondary serves; no client was told anything. Press a to bring all back.",
+        (Some(_), false) => "The primary is well again. Pointsman waits 3 s, in case it falters.",
+        (None, _) => "No cluster has a quorum: requests are refused. Press a to bring all back.",
     }
 }
 

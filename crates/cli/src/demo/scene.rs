@@ -149,8 +149,8 @@ impl Scene {
         let at = notes.now();
         let Some(switch) = notes.last_switch.as_mut().filter(|s| s.reason.is_empty()) else { return };
         switch.reason = reason.into();
-        let name = |cluster: Option<usize>| cluster.map_or("no cluster", |c| CLUSTERS[c].0);
-        let text = format!("Pointsman: {} → {}: {reason}", name(switch.from), name(switch.to));
+        let to = switch.to.map_or("no cluster", |c| CLUSTERS[c].0);
+        let text = format!("to the {to}: {reason}");
         notes.tell(at, EventKind::Switch, &text);
     }
 

@@ -45,7 +45,7 @@ pub(super) async fn play(stage: &Stage) -> Result<Story, String> {
     scene.event(EventKind::Note, "steady traffic on every partition, served by the primary");
     sleep(SETTLE).await;
 
-    scene.caption("Two of the primary's five brokers die. It keeps its quorum: nothing may move.");
+    scene.caption("Two of five brokers die: quorum holds, nothing moves; some partitions wait.");
     stage.kill(PRIMARY, &[0, 1]).await;
     sleep(MINORITY).await;
 

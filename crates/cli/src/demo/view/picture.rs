@@ -231,7 +231,7 @@ fn svg(buffer: &Buffer) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\"\n\
          font-family=\"ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace\" font-size=\"14\">\n\
-         <title>pointsman demo, shortly after a failover (drawn from sample data, not a measurement)</title>\n\
+         <title>pointsman demo, shortly after a failover (the figures are those of a run on the sandbox, 2 cores)</title>\n\
          <rect width=\"100%\" height=\"100%\" rx=\"10\" fill=\"{BACKGROUND}\"/>\n"
     );
     for (attributes, data) in &canvas.paths {
