@@ -8,5 +8,7 @@
 pub type Difference = (&'static str, &'static str);
 
 /// The differences of the sandbox.
-pub const SANDBOX: &[Difference] =
-    &[("*/acks_0*", "requests that a client sent before it closed the connection may be dropped")];
+pub const SANDBOX: &[Difference] = &[
+    ("*/acks_0*", "requests that a client sent before it closed the connection may be dropped"),
+    ("raw/leader_dies", "for a moment a broker that comes back answers with what it knew before"),
+];

@@ -64,6 +64,9 @@ fn leader_dies(context: &Context<'_>) -> Result<(), String> {
     let outcome = without_the_leader(context, &topic, &before, dead, conn);
     context.restart(dead)?;
     let after = outcome?;
+    // It serves nobody before it has caught up with what the controller decided meanwhile.
+    let known = super::topic::place(&context.metadata(dead, &topic.name)?, 0)?;
+    same("leader that the returned broker names", (known.leader, known.epoch), (after.leader, after.epoch))?;
     let healed = context.whole(&topic)?;
     same("leader after the return", healed.leader, after.leader)?;
     // A replica that comes back in sync does not change the epoch.
