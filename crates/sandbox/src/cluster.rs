@@ -4,7 +4,7 @@ use crate::{
     fault::Injected,
     server,
     spec::ClusterSpec,
-    world::{Partition, Shared, Topic},
+    world::{Partition, Shared, Topic, World},
 };
 use std::{
     collections::BTreeMap,
@@ -23,6 +23,9 @@ use uuid::Uuid;
 
 /// How often the controllers look around.
 const TICK: Duration = Duration::from_millis(20);
+
+/// How long a restarted broker waits for the quorum.
+const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// A cluster of brokers in this process. Dropping it ends them.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub enum BrokerState {
     Up,
     /// It was killed.
     Down,
+    /// It was started again, and waits for the cluster's metadata.
+    Starting,
     /// It was paused: connections stay, nothing is answered.
     Paused,
     /// It is cut off from the other brokers, and serves clients with what it knows.
@@ -117,10 +122,11 @@ impl Cluster {
 
     /// What each broker is doing.
     pub fn states(&self) -> Vec<BrokerState> {
-        let state = |b: &crate::world::Broker| match (b.up, b.paused, b.isolated) {
-            (false, ..) => BrokerState::Down,
-            (_, true, _) => BrokerState::Paused,
-            (.., true) => BrokerState::Isolated,
+        let state = |b: &crate::world::Broker| match b {
+            _ if !b.up => BrokerState::Down,
+            _ if b.paused => BrokerState::Paused,
+            _ if !b.serving => BrokerState::Starting,
+            _ if b.isolated => BrokerState::Isolated,
             _ => BrokerState::Up,
         };
         self.shared.lock().brokers.iter().map(state).collect()
@@ -135,12 +141,13 @@ impl Cluster {
             running.paused.send_replace(false);
         }
         self.change_broker(broker, |b| {
-            (b.up, b.paused) = (false, false);
+            (b.up, b.paused, b.serving) = (false, false, false);
             b.sessions = crate::sessions::Sessions::default();
         });
     }
 
-    /// Starts a killed broker again, on its port.
+    /// Starts a killed broker again. As in Kafka its port opens when it has the cluster's metadata, so not without a quorum of
+    /// the controllers.
     ///
     /// # Errors
     /// The port was taken meanwhile.
@@ -152,10 +159,23 @@ impl Cluster {
             // Its sockets are closed when it has ended, not before.
             let _ = task.await;
         }
-        let listener = bind(port).await?;
-        self.change_broker(broker, |b| b.up = true);
-        self.serve(broker, listener);
+        // Whether the port is free is told at once; it is opened when the broker has caught up.
+        drop(bind(port).await?);
+        self.change_broker(broker, |b| {
+            b.up = true;
+            b.view = Arc::default();
+        });
+        let mut running = self.running();
+        let paused = running[broker].paused.subscribe();
+        let server = serve_when_caught_up(Arc::clone(&self.shared), broker, port, paused);
+        running[broker].task = Some(self.runtime.spawn(server));
         Ok(())
+    }
+
+    /// Waits until a broker that was started again serves; false: not within `limit`.
+    pub async fn wait_serving(&self, broker: usize, limit: Duration) -> bool {
+        let serving = |world: &mut World| world.brokers.get(broker).is_none_or(|b| b.serving).then_some(());
+        self.shared.wait(Instant::now() + limit, serving).await.is_some()
     }
 
     /// Stops a broker as SIGSTOP does: the kernel still accepts connections, and nothing is answered.
@@ -263,6 +283,20 @@ impl Drop for Cluster {
                 task.abort();
             }
         }
+    }
+}
+
+async fn serve_when_caught_up(shared: Arc<Shared>, broker: usize, port: u16, paused: watch::Receiver<bool>) {
+    let caught_up = |world: &mut World| (world.brokers[broker].view.offset > 0).then_some(());
+    if shared.wait(Instant::now() + PATIENCE, caught_up).await.is_none() {
+        return;
+    }
+    match bind(port).await {
+        Ok(listener) => {
+            shared.change(|world| world.brokers[broker].serving = true);
+            server::serve(shared, broker, listener, paused).await;
+        }
+        Err(error) => tracing::warn!(broker, %error, "a restarted broker cannot listen"),
     }
 }
 

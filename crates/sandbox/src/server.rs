@@ -10,7 +10,7 @@ use pointsman_wire::{
     MAX_FRAME, decode_request, encode_response,
     frame::{SIZE_LEN, frame_size},
 };
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -23,6 +23,8 @@ use tokio::{
 
 /// Requests that a connection has read ahead of its answers. A broker works on one at a time.
 const READ_AHEAD: usize = 16;
+/// Requests of a client that is gone get so long.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 const READ_CHUNK: usize = 64 << 10;
 
 /// Serves until it is aborted; all connections end with it.
@@ -63,11 +65,17 @@ impl Connection {
         let (reader, writer) = stream.into_split();
         let (queue, requests) = mpsc::channel(READ_AHEAD);
         let mut client = Client::new(peer);
-        // Whichever ends first ends the connection: a peer that is gone voids what is still waited for.
+        let paused = self.paused.clone();
+        let mut answering = Box::pin(self.answer(writer, requests, &mut client));
         let ended = tokio::select! {
-            ended = read(reader, &queue, self.paused.clone()) => ended,
-            ended = self.answer(writer, requests, &mut client) => ended,
+            ended = read(reader, queue, paused) => match ended {
+                // What a client sent before it left is carried out; it does not wait for anything any more.
+                Ok(()) => tokio::time::timeout(LEFTOVERS, &mut answering).await.unwrap_or(Ok(())),
+                failed => failed,
+            },
+            ended = &mut answering => ended,
         };
+        drop(answering);
         if let Err(error) = ended {
             tracing::debug!(broker = self.broker, client = client.id, %error, "connection ended");
         }
@@ -155,7 +163,7 @@ fn start_of(frame: &[u8]) -> Option<(i16, i16, i32)> {
 
 async fn read(
     mut reader: OwnedReadHalf,
-    queue: &mpsc::Sender<Bytes>,
+    queue: mpsc::Sender<Bytes>,
     mut paused: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut received = BytesMut::new();

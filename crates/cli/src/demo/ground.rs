@@ -19,6 +19,8 @@ pub(super) const CLUSTERS: [(&str, usize); 2] = [("primary", 5), ("secondary", 3
 /// Replicas of the demo's topic, and how many of them an acknowledgement needs.
 const REPLICAS: usize = 3;
 const MIN_ISR: (&str, &str) = ("min.insync.replicas", "2");
+/// A sandbox broker serves by then, if there is a quorum.
+const SERVING: Duration = Duration::from_secs(2);
 const IN_SYNC: Duration = Duration::from_secs(60);
 
 /// The clusters.
@@ -104,8 +106,12 @@ impl Ground {
     /// Starts killed brokers again, and waits until they serve.
     pub(super) async fn restart(&self, cluster: usize, brokers: Vec<usize>) -> Result<(), String> {
         if let Brokers::Sandbox(cluster) = &*self.clusters[cluster] {
+            for broker in &brokers {
+                cluster.restart(*broker).await.map_err(|e| e.to_string())?;
+            }
             for broker in brokers {
-                cluster.restart(broker).await.map_err(|e| e.to_string())?;
+                // Alone, without a quorum, it cannot serve: then it comes when the others do.
+                cluster.wait_serving(broker, SERVING).await;
             }
             return Ok(());
         }

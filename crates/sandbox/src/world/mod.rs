@@ -30,6 +30,8 @@ pub(crate) struct Broker {
     pub(crate) port: u16,
     /// The process runs.
     pub(crate) up: bool,
+    /// Its port is open.
+    pub(crate) serving: bool,
     /// It runs but does nothing (SIGSTOP).
     pub(crate) paused: bool,
     /// Cut off from the other brokers, though not from clients.
@@ -86,6 +88,7 @@ impl Shared {
         let broker = |port: &u16| Broker {
             port: *port,
             up: true,
+            serving: true,
             paused: false,
             isolated: false,
             delay: Duration::ZERO,

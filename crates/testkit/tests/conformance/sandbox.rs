@@ -1,10 +1,14 @@
 //! The embedded Kafka as a subject.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use pointsman_sandbox::{Cluster, ClusterSpec};
 use pointsman_testkit::conformance::Subject;
 use tokio::runtime::Runtime;
+
+/// A restarted broker serves by then.
+const READY: Duration = Duration::from_secs(20);
 
 /// A cluster and the runtime that it lives in.
 pub(crate) struct Sandbox {
@@ -36,7 +40,11 @@ impl Subject for Sandbox {
     }
 
     fn restart(&mut self, broker: usize) -> Result<(), String> {
-        self.runtime.block_on(self.cluster.restart(broker)).map_err(|e| e.to_string())
+        self.runtime.block_on(async {
+            self.cluster.restart(broker).await.map_err(|e| e.to_string())?;
+            let serves = self.cluster.wait_serving(broker, READY).await;
+            if serves { Ok(()) } else { Err(format!("broker {broker} does not serve after {READY:?}")) }
+        })
     }
 
     fn pause(&mut self, broker: usize) -> Result<(), String> {

@@ -91,7 +91,7 @@ fn history() -> History {
         // Partitions that lost two of three replicas wait for the switch, and come with it.
         let records = match at {
             MINORITY..KILLED => 9 + noise(at) % 3,
-            KILLED..=SWITCHED => 1,
+            KILLED..SWITCHED => 1,
             SWITCHED..SERVED => 14 + noise(at) % 9,
             _ => 19 + noise(at) % 3,
         };
