@@ -222,10 +222,10 @@ Colours are used on a terminal only, and never when NO_COLOR is set.
 ";
 
 const HELP_DEMO: &str = "\
-Start a primary cluster of 5 and a secondary of 3 Kafka brokers, Pointsman in front, two producers and
-a consumer group. In a terminal, watch them live and break things by key. Otherwise the demo plays by
-itself: two brokers die, a third (failover), all come back (failback); then what was acknowledged is
-compared with the logs of both clusters.
+Start a primary cluster of 5 and a secondary of 3 Kafka brokers, Pointsman in front, two producers
+and a consumer group. In a terminal, watch them live and break things by key. Otherwise the demo
+plays by itself: two brokers die, a third one (failover), all come back (failback); then what was
+acknowledged is compared with the logs of both clusters.
 
 Usage: pointsman demo [--kafka] [--headless] [--json]
 
