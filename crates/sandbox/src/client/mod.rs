@@ -16,10 +16,12 @@ pub mod connection;
 pub mod consumer;
 pub mod error;
 pub mod metadata;
+mod mirror;
 pub mod producer;
 
 pub use admin::Admin;
 pub use config::ClientConfig;
 pub use consumer::{Consumer, ConsumerConfig, Event, Reset};
 pub use error::ClientError;
+pub use mirror::{Mirror, MirrorConfig};
 pub use producer::{Acked, Delivery, ProduceError, Producer, ProducerConfig};

@@ -8,7 +8,14 @@ use super::{Reset, fetch::Position};
 use crate::client::{ClientError, cluster::Cluster, codes, connection::Connection};
 
 const LIST_OFFSETS: i16 = 2;
+const OFFSET_COMMIT: i16 = 8;
+/// The last version that names topics.
+const OFFSET_COMMIT_MAX: i16 = 9;
 const OFFSET_FETCH: i16 = 9;
+const LEAVE_GROUP: i16 = 13;
+const DESCRIBE_GROUPS: i16 = 15;
+/// Up to here a group that does not exist is told as one without members.
+const DESCRIBE_GROUPS_MAX: i16 = 5;
 /// The last version that names topics; later ones need their ids.
 const OFFSET_FETCH_MAX: i16 = 9;
 /// From this version on a request is about several groups.
@@ -41,6 +48,55 @@ pub(crate) async fn committed(
         }
     }
     Ok(found)
+}
+
+/// Commits offsets for a group that has no members, without epochs: those of another cluster say nothing here.
+pub(crate) async fn commit_simple(
+    connection: &Connection,
+    group: &str,
+    topic: &str,
+    offsets: &BTreeMap<i32, Position>,
+) -> Result<(), ClientError> {
+    let version = connection.version(OFFSET_COMMIT, OFFSET_COMMIT_MAX)?;
+    let partition = |(index, position): (&i32, &Position)| {
+        Struct::new()
+            .with("PartitionIndex", *index)
+            .with("CommittedOffset", position.offset)
+            .with("CommittedLeaderEpoch", -1)
+            .with("CommittedMetadata", "")
+    };
+    let partitions: Vec<Struct> = offsets.iter().map(partition).collect();
+    let topics = vec![Struct::new().with("Name", topic).with("Partitions", partitions)];
+    let body = Struct::new()
+        .with("GroupId", group)
+        .with("GenerationIdOrMemberEpoch", -1)
+        .with("GroupInstanceId", Value::Null)
+        .with("Topics", topics);
+    let answer = connection.call(OFFSET_COMMIT, version, &body).await?;
+    let mut told = answer.structs("Topics").flat_map(|t| t.structs("Partitions"));
+    told.try_for_each(|p| ClientError::check("OffsetCommit", p.i16("ErrorCode")))
+}
+
+/// Takes every member out of a group.
+pub(crate) async fn empty_group(connection: &Connection, group: &str) -> Result<(), ClientError> {
+    let version = connection.version(DESCRIBE_GROUPS, DESCRIBE_GROUPS_MAX)?;
+    let body = Struct::new().with("Groups", Value::Array(vec![group.into()]));
+    let answer = connection.call(DESCRIBE_GROUPS, version, &body).await?;
+    let members: Vec<Struct> = answer
+        .structs("Groups")
+        .flat_map(|g| g.structs("Members"))
+        .map(|m| {
+            let instance = m.opt_str("GroupInstanceId").map(str::to_owned);
+            Struct::new().with("MemberId", m.str("MemberId")).with("GroupInstanceId", instance)
+        })
+        .collect();
+    if members.is_empty() {
+        return Ok(());
+    }
+    let version = connection.version(LEAVE_GROUP, i16::MAX)?;
+    let body = Struct::new().with("GroupId", group).with("Members", members);
+    let answer = connection.call(LEAVE_GROUP, version, &body).await?;
+    ClientError::check("LeaveGroup", answer.i16("ErrorCode"))
 }
 
 /// The first or the last offset of partitions, asked of the broker that should lead them. Each has its own answer.
