@@ -59,6 +59,8 @@ pub mod error {
     pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
     /// The group does not know the member: join again.
     pub const UNKNOWN_MEMBER_ID: i16 = 25;
+    /// There is no such group.
+    pub const GROUP_ID_NOT_FOUND: i16 = 69;
     /// An api or version is not offered.
     pub const UNSUPPORTED_VERSION: i16 = 35;
     /// The fetch session is gone: start a new one.

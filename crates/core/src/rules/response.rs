@@ -14,6 +14,8 @@ use pointsman_wire::{
 };
 use uuid::Uuid;
 
+const COMMIT: &str = "OffsetCommitResponse";
+
 /// What came of a translation.
 #[derive(Debug, Default)]
 pub struct Translated {
@@ -42,7 +44,9 @@ pub fn translate(
     editor: &mut Editor,
 ) -> Result<Translated, DecodeError> {
     let flexible = message.is_flexible(version);
-    let mut state = State { cx, foreign, flexible, slot: -1, topic: None, done: Translated::default() };
+    let commit = message.name == COMMIT;
+    let mut state =
+        State { cx, foreign, flexible, commit, slot: -1, topic: None, done: Translated::default() };
     editor.edit(message, version, body, |event, bytes, edits| state.event(event, bytes, edits))?;
     Ok(state.done)
 }
@@ -51,6 +55,8 @@ struct State<'a> {
     cx: &'a Context<'a>,
     foreign: &'a [Uuid],
     flexible: bool,
+    /// An answer to OffsetCommit.
+    commit: bool,
     /// Slot of the node id read last: the address that follows is its.
     slot: i32,
     /// Topic name read last: the topic id that follows may be its.
@@ -74,7 +80,13 @@ impl State<'_> {
 
     fn scalar(&mut self, event: &Event, bytes: &[u8], edits: &mut Edits) {
         if bytes.len() == 2 && event.field.name.ends_with("ErrorCode") {
-            self.done.note(i16::from_be_bytes([bytes[0], bytes[1]]));
+            let code = i16::from_be_bytes([bytes[0], bytes[1]]);
+            self.done.note(code);
+            // A member whose group does not exist at the active cluster. From version 9 on brokers say so in words that clients take
+            // for the end; those of before, and of heartbeats, make it join again.
+            if self.commit && code == error::GROUP_ID_NOT_FOUND {
+                edits.replace(event.at, event.len, &error::UNKNOWN_MEMBER_ID.to_be_bytes());
+            }
         }
         match event.field.entity {
             Entity::BrokerId => {

@@ -89,6 +89,30 @@ fn not_coordinator_forgets() {
 }
 
 #[test]
+fn a_commit_for_a_group_that_the_cluster_does_not_have_makes_the_member_join_again() {
+    for version in 2..=newest(8) {
+        let mut rig = Rig::new();
+        known(&rig, "g", 2);
+        let partition = Struct::new().with("PartitionIndex", 0).with("CommittedOffset", 5);
+        let topic = Struct::new().with("Name", "orders").with("Partitions", vec![partition]);
+        let request = Struct::new()
+            .with("GroupId", "g")
+            .with("MemberId", "m")
+            .with("GenerationIdOrMemberEpoch", 3)
+            .with("Topics", vec![topic]);
+        rig.ask(8, version, &request);
+        let sent = rig.sent_one();
+        let told = Struct::new().with("PartitionIndex", 0).with("ErrorCode", 69);
+        let told = Struct::new().with("Name", "orders").with("Partitions", vec![told]);
+        rig.answer(&sent, &Struct::new().with("Topics", vec![told]));
+        let reply = rig.reply();
+        let code =
+            reply.structs("Topics").flat_map(|t| t.structs("Partitions")).next().map(|p| p.i16("ErrorCode"));
+        assert_eq!(code, Some(25), "version {version}");
+    }
+}
+
+#[test]
 fn a_request_that_waits_for_its_coordinator_keeps_its_place() {
     let mut rig = Rig::new();
     let before = rig.ask(2, 5, &list_offsets(&[("orders", &[0])]));

@@ -331,7 +331,8 @@ impl Member {
                 self.me.generation = -1;
                 Some(End::Lost)
             }
-            Some(codes::UNKNOWN_MEMBER_ID | codes::FENCED_INSTANCE_ID) => {
+            // A commit for a group that is gone is answered with 69 from version 9 on.
+            Some(codes::UNKNOWN_MEMBER_ID | codes::FENCED_INSTANCE_ID | codes::GROUP_ID_NOT_FOUND) => {
                 self.me = Membership::NONE;
                 Some(End::Lost)
             }
