@@ -1,6 +1,7 @@
 //! A status in which every field has a value: what the tests of the pages show.
 
 use pointsman_core::{
+    failover::Reason,
     status::{
         BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, SwitchStatus,
         VirtualClusterStatus,
@@ -32,6 +33,7 @@ pub(crate) fn status() -> Status {
         at_ms: 1_700_000_000_500,
         from: Some("primary".into()),
         to: Some("secondary".into()),
+        cause: Some(Reason::QuorumLost),
         reason: "primary lost quorum".into(),
         decided_in_ms: Some(250.0),
     };
@@ -58,9 +60,11 @@ pub(crate) fn status() -> Status {
             listen: "0.0.0.0:9092-9093".into(),
             chain: vec!["primary".into(), "secondary".into()],
             active: Some("secondary".into()),
+            pinned: false,
             connections: 1,
             slots: vec![slot(0, Some("4@b0:9092")), slot(1, None)],
             switches_total: 1,
+            switches_by_cause: Reason::ALL.map(|r| (r, u64::from(r == Reason::QuorumLost))).into(),
             switches: vec![switch],
             topic_differences: vec![StandbyDifferences {
                 cluster: "secondary".into(),

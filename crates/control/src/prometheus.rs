@@ -103,9 +103,15 @@ pub const FAMILIES: &[Family] = &[
         "1 for the cluster that serves, 0 for the others of its chain.",
         active,
     ),
-    family("pointsman_switches_total", "counter", "Changes of the active cluster.", |i, p| {
-        virtuals(i, p, |v| Some(number(v.switches_total)));
-    }),
+    family(
+        "pointsman_cluster_pinned",
+        "gauge",
+        "1 while an operator's command holds the active cluster.",
+        |i, p| {
+            virtuals(i, p, |v| Some(flag(v.pinned)));
+        },
+    ),
+    family("pointsman_switches_total", "counter", "Changes of the active cluster, by cause.", switches),
     family(
         "pointsman_last_switch_timestamp_seconds",
         "gauge",
@@ -220,6 +226,15 @@ fn active(input: &Input<'_>, page: &mut Page) {
         for cluster in &virtual_cluster.chain {
             let labels = [("virtual_cluster", &*virtual_cluster.name), ("cluster", cluster)];
             page.sample(&labels, flag(virtual_cluster.active.as_ref() == Some(cluster)));
+        }
+    }
+}
+
+fn switches(input: &Input<'_>, page: &mut Page) {
+    for virtual_cluster in &input.status.virtual_clusters {
+        for (cause, switches) in &virtual_cluster.switches_by_cause {
+            let labels = [("virtual_cluster", &*virtual_cluster.name), ("cause", cause.word())];
+            page.sample(&labels, number(*switches));
         }
     }
 }

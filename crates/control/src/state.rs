@@ -10,7 +10,11 @@ mod writer;
 pub use file::FileStore;
 pub use writer::{Ticket, Writer};
 
-use pointsman_core::{failover::Saved, offer::Offer, status::SwitchStatus};
+use pointsman_core::{
+    failover::{Reason, Saved},
+    offer::Offer,
+    status::SwitchStatus,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
 
@@ -44,6 +48,9 @@ pub struct VirtualState {
     pub failover: Saved,
     /// Switches in all.
     pub switches_total: u64,
+    /// The same by cause.
+    #[serde(default)]
+    pub switches_by_cause: BTreeMap<Reason, u64>,
     /// The last ones, oldest first.
     pub switches: Vec<SwitchStatus>,
     /// Topics that were deleted and made again: how often.

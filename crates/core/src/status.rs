@@ -1,8 +1,8 @@
 //! The status of the process as `GET /v1/status` shows it and `pointsman status` reads it.
 
-use crate::topology::TopicDifference;
+use crate::{failover::Reason, topology::TopicDifference};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything an operator asks first.
 #[derive(Debug, Clone, Serialize)]
@@ -66,12 +66,16 @@ pub struct VirtualClusterStatus {
     pub chain: Vec<Arc<str>>,
     /// The cluster that serves.
     pub active: Option<Arc<str>>,
+    /// Whether an operator's command holds the active cluster, so that no automatic failback leaves it.
+    pub pinned: bool,
     /// Client connections now.
     pub connections: u64,
     /// Slot → broker of the active cluster.
     pub slots: Vec<SlotStatus>,
     /// Switches since the state began; only grows.
     pub switches_total: u64,
+    /// The same by cause; every cause is there.
+    pub switches_by_cause: BTreeMap<Reason, u64>,
     /// The last switches, newest first.
     pub switches: Vec<SwitchStatus>,
     /// What each standby lacks.
@@ -100,6 +104,9 @@ pub struct SwitchStatus {
     pub from: Option<String>,
     /// Cluster after.
     pub to: Option<String>,
+    /// Why, in one word; `None`: a version before this one wrote it.
+    #[serde(default)]
+    pub cause: Option<Reason>,
     /// Why, in words.
     pub reason: String,
     /// Milliseconds from the first sign of trouble to the published decision, where there was one.

@@ -1,4 +1,4 @@
-//! The admin API: status, health, metrics and reload over HTTP/1, on loopback.
+//! The admin API: status, health, metrics, reload and switches over HTTP/1, on loopback.
 //!
 //! [`ROUTES`] is everything there is; `openapi.json` describes it, and tests compare the two with each other and with real
 //! answers. It must never decide anything: it asks the reconcile loop through its handle.
@@ -6,6 +6,7 @@
 mod guard;
 mod routes;
 mod server;
+mod switch;
 
 use crate::{handle::Handle, prometheus::AllMetrics, reload::Reloader};
 use std::sync::Arc;
@@ -15,12 +16,14 @@ pub use routes::router;
 pub use server::serve;
 
 /// Every route: method, path, what it is for.
-pub const ROUTES: [(&str, &str, &str); 6] = [
+pub const ROUTES: [(&str, &str, &str); 8] = [
     ("GET", "/v1/status", "everything an operator asks first"),
     ("GET", "/healthz", "200 as long as the process runs"),
     ("GET", "/readyz", "200 when every virtual cluster has an active cluster"),
     ("GET", "/metrics", "Prometheus text"),
     ("POST", "/v1/config/reload", "reads the configuration file and applies it as a whole"),
+    ("POST", "/v1/virtual-clusters/{name}/switch", "makes another cluster of the chain active"),
+    ("POST", "/v1/virtual-clusters/{name}/automatic", "gives the decision back to automatic failback"),
     ("GET", "/v1/openapi.json", "this API as an OpenAPI 3.1 document"),
 ];
 

@@ -1,6 +1,6 @@
 //! The routes and their answers. Every answer but `/metrics` is JSON, errors too.
 
-use super::{Api, ROUTES, guard};
+use super::{Api, ROUTES, guard, switch};
 use crate::{
     handle::Gone,
     prometheus,
@@ -30,6 +30,8 @@ pub fn router(api: Api) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/v1/config/reload", post(reload))
+        .route("/v1/virtual-clusters/{name}/switch", post(switch::switch))
+        .route("/v1/virtual-clusters/{name}/automatic", post(switch::automatic))
         .route("/v1/openapi.json", get(openapi))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -56,7 +58,7 @@ async fn in_time(request: Request, next: Next) -> Response {
     })
 }
 
-fn gone(gone: Gone) -> Response {
+pub(super) fn gone(gone: Gone) -> Response {
     failure(StatusCode::SERVICE_UNAVAILABLE, &gone.to_string(), Value::Null)
 }
 
@@ -160,7 +162,19 @@ async fn not_found(uri: Uri) -> Response {
 async fn method_not_allowed(request: Request) -> Response {
     let path = request.uri().path();
     let allowed: Vec<&str> =
-        ROUTES.iter().filter(|(_, p, _)| *p == path).map(|(method, ..)| *method).collect();
+        ROUTES.iter().filter(|(_, route, _)| leads_to(route, path)).map(|(method, ..)| *method).collect();
     let error = format!("{path} does not know {}", request.method());
     failure(StatusCode::METHOD_NOT_ALLOWED, &error, json!({ "allowed": allowed }))
+}
+
+/// Whether a route such as `/v1/virtual-clusters/{name}/switch` covers a path.
+fn leads_to(route: &str, path: &str) -> bool {
+    let (mut parts, mut found) = (route.split('/'), path.split('/'));
+    loop {
+        match (parts.next(), found.next()) {
+            (None, None) => return true,
+            (Some(part), Some(piece)) if part == piece || (part.starts_with('{') && !piece.is_empty()) => {}
+            _ => return false,
+        }
+    }
 }

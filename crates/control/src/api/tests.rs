@@ -3,10 +3,15 @@
 use super::{schema, *};
 use crate::{
     example,
-    handle::{Applied, Request},
+    handle::{Applied, Decided, NotDone, Request},
     reload::Reloader,
 };
-use pointsman_core::{limits, metrics::VirtualClusterMetrics, status::Status};
+use pointsman_core::{
+    failover::{Command, Refusal},
+    limits,
+    metrics::VirtualClusterMetrics,
+    status::Status,
+};
 use serde_json::Value;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::{
@@ -37,8 +42,7 @@ async fn given(name: &str, status: Status, applied: Applied) -> Running {
             match request {
                 Request::Status(reply) => drop(reply.send(status.clone())),
                 Request::Apply(_, reply) => drop(reply.send(applied.clone())),
-                #[allow(unreachable_patterns)]
-                _ => {}
+                Request::Command(name, command, reply) => drop(reply.send(obey(&name, command))),
             }
         }
     });
@@ -53,6 +57,29 @@ async fn given(name: &str, status: Status, applied: Applied) -> Running {
     };
     tasks.spawn(serve(listener, api, stop.clone()));
     Running { address, stop, tasks, file }
+}
+
+/// What a loop in which `secondary` is active says.
+fn obey(name: &Arc<str>, command: Command) -> Result<Decided, NotDone> {
+    let active = Arc::from("secondary");
+    if &**name != "main" {
+        return Err(NotDone::NoVirtualCluster { name: name.clone(), known: vec!["main".into()] });
+    }
+    match command {
+        Command::Switch { to, .. } if &*to == "tertiary" => {
+            Err(NotDone::NoCluster { name: to, known: vec!["primary".into(), active] })
+        }
+        Command::Switch { to, .. } if &*to == "other" => Err(NotDone::Refused(Refusal::NotInChain(to))),
+        Command::Switch { to, .. } if to == active => Err(NotDone::Refused(Refusal::AlreadyActive(to))),
+        Command::Switch { to, force: false, .. } if &*to == "weak" => {
+            Err(NotDone::Refused(Refusal::NoQuorum(to)))
+        }
+        Command::Switch { seen: Some(seen), .. } => {
+            Err(NotDone::Refused(Refusal::Outdated { seen, since: 7 }))
+        }
+        Command::Switch { to, .. } => Ok(Decided { generation: 8, from: Some(active), to: Some(to) }),
+        Command::Failback | Command::Automatic => Ok(Decided { generation: 7, from: Some(active), to: None }),
+    }
 }
 
 async fn usual(name: &str) -> Running {
@@ -81,6 +108,14 @@ impl Running {
 
     async fn json(&self, method: &str, path: &str) -> (u16, Value) {
         let (code, body) = self.ask(method, path, "").await;
+        (code, serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}")))
+    }
+
+    /// Asks for a switch with this body.
+    async fn switch(&self, name: &str, body: &str) -> (u16, Value) {
+        let path = format!("/v1/virtual-clusters/{name}/switch");
+        let headers = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let (code, body) = self.ask("POST", &path, &headers).await;
         (code, serde_json::from_str(&body).unwrap_or_else(|e| panic!("{e}: {body}")))
     }
 
@@ -117,7 +152,11 @@ async fn the_description_has_exactly_the_routes_that_exist() {
     assert_eq!(described, routes);
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     for (method, path, _) in ROUTES {
-        assert_eq!(running.ask(method, path, "").await.0, 200, "{method} {path}");
+        let path = path.replace("{name}", "main");
+        let body = "{\"to\":\"primary\"}";
+        let headers = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let headers = if path.ends_with("/switch") { &*headers } else { "" };
+        assert_eq!(running.ask(method, &path, headers).await.0, 200, "{method} {path}");
     }
 }
 
@@ -150,6 +189,39 @@ async fn real_answers_are_what_the_description_says() {
         assert_eq!(code, expected, "{method} {path}: {body}");
         let faults = schema::faults(&document, &described(&document, method, path, code), &body);
         assert!(faults.is_empty(), "{method} {path} {code}: {faults:#?}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_to_a_command_is_what_the_description_says() {
+    let running = usual("switch").await;
+    let document = running.document().await;
+    let path = "/v1/virtual-clusters/{name}/switch";
+    for (name, body, expected, code) in [
+        ("main", r#"{"to":"primary"}"#, 200, None),
+        ("main", r#"{"to":"weak","force":true}"#, 200, None),
+        ("main", "", 400, Some("bad_body")),
+        ("main", r#"{"to":"primary","forced":true}"#, 400, Some("bad_body")),
+        ("other", r#"{"to":"primary"}"#, 404, Some("no_virtual_cluster")),
+        ("main", r#"{"to":"secondary"}"#, 409, Some("already_active")),
+        ("main", r#"{"to":"weak"}"#, 409, Some("no_quorum")),
+        ("main", r#"{"to":"primary","seen":6}"#, 409, Some("outdated")),
+        ("main", r#"{"to":"tertiary"}"#, 422, Some("no_cluster")),
+        ("main", r#"{"to":"other"}"#, 422, Some("not_in_chain")),
+    ] {
+        let (status, answer) = running.switch(name, body).await;
+        assert_eq!((status, answer["code"].as_str()), (expected, code), "{body}: {answer}");
+        assert_eq!(code.is_some(), answer["remedy"].as_str().is_some_and(|r| !r.is_empty()), "{answer}");
+        let faults = schema::faults(&document, &described(&document, "POST", path, status), &answer);
+        assert!(faults.is_empty(), "{body} {status}: {faults:#?}");
+    }
+
+    let path = "/v1/virtual-clusters/{name}/automatic";
+    for (name, expected) in [("main", 200), ("other", 404)] {
+        let (status, answer) = running.json("POST", &path.replace("{name}", name)).await;
+        assert_eq!(status, expected, "{answer}");
+        let faults = schema::faults(&document, &described(&document, "POST", path, status), &answer);
+        assert!(faults.is_empty(), "{name} {status}: {faults:#?}");
     }
 }
 
@@ -187,15 +259,21 @@ async fn unknown_paths_and_methods_are_told_what_exists() {
     assert_eq!((code, body["routes"].as_array().map(Vec::len)), (404, Some(ROUTES.len())));
     let (code, body) = running.json("GET", "/v1/config/reload").await;
     assert_eq!((code, &body["allowed"]), (405, &Value::from(vec!["POST"])));
+    let (code, body) = running.json("GET", "/v1/virtual-clusters/main/switch").await;
+    assert_eq!((code, &body["allowed"]), (405, &Value::from(vec!["POST"])));
     let (code, body) = running.json("DELETE", "/v1/status").await;
     assert_eq!((code, &body["allowed"]), (405, &Value::from(vec!["GET"])));
 }
 
 #[tokio::test]
-async fn a_web_page_cannot_reload() {
+async fn a_web_page_can_neither_reload_nor_switch() {
     let running = usual("foreign").await;
     let reload = |headers: &'static str| running.ask("POST", "/v1/config/reload", headers);
 
+    for path in ["/v1/virtual-clusters/main/switch", "/v1/virtual-clusters/main/automatic"] {
+        assert_eq!(running.ask("POST", path, "Origin: http://evil.example\r\n").await.0, 403, "{path}");
+        assert_eq!(running.ask("POST", path, "Host: evil.example\r\n").await.0, 403, "{path}");
+    }
     assert_eq!(reload("Origin: http://evil.example\r\n").await.0, 403, "another origin");
     assert_eq!(reload("Origin: null\r\n").await.0, 403, "a sandboxed page");
     assert_eq!(reload("Host: evil.example\r\nOrigin: http://evil.example\r\n").await.0, 403, "DNS rebinding");

@@ -35,7 +35,9 @@ fn a_full_status_is_shown() {
         "pointsman_broker_probe_seconds{cluster=\"secondary\",broker=\"b0:9092\"} 0.0015",
         "pointsman_active_cluster{virtual_cluster=\"main\",cluster=\"primary\"} 0",
         "pointsman_active_cluster{virtual_cluster=\"main\",cluster=\"secondary\"} 1",
-        "pointsman_switches_total{virtual_cluster=\"main\"} 1",
+        "pointsman_cluster_pinned{virtual_cluster=\"main\"} 0",
+        "pointsman_switches_total{virtual_cluster=\"main\",cause=\"command\"} 0",
+        "pointsman_switches_total{virtual_cluster=\"main\",cause=\"quorum_lost\"} 1",
         "pointsman_last_switch_timestamp_seconds{virtual_cluster=\"main\"} 1700000000.5",
         "pointsman_last_switch_decision_seconds{virtual_cluster=\"main\"} 0.25",
         "pointsman_topic_differences{virtual_cluster=\"main\",cluster=\"secondary\"} 2",
@@ -80,6 +82,9 @@ fn docs_metrics_md_describes_exactly_the_families_that_are_shown() {
         doc.lines().filter_map(|line| line.strip_prefix("| `pointsman_")?.split('`').next()).collect();
     let shown: Vec<&str> = FAMILIES.iter().map(|f| f.name.trim_start_matches("pointsman_")).collect();
     assert_eq!(documented, shown);
+    for cause in pointsman_core::failover::Reason::ALL {
+        assert!(doc.contains(&format!("`{}`", cause.word())), "{} is not described", cause.word());
+    }
     for reason in CloseReason::ALL {
         assert!(doc.contains(&format!("`{}`", reason.word())), "{} is not described", reason.word());
     }

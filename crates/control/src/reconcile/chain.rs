@@ -12,7 +12,7 @@ use pointsman_core::{
     topic_ids::TopicIds,
 };
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Chain {
     /// Newest first.
     pub(crate) switches: VecDeque<SwitchStatus>,
     pub(crate) switches_total: u64,
+    /// Every cause is there.
+    pub(crate) switches_by_cause: BTreeMap<Reason, u64>,
 }
 
 impl Chain {
@@ -35,6 +37,8 @@ impl Chain {
             Some(state) => Machine::restore(&state.failover, chain, rules, now),
             None => Machine::new(chain, rules),
         };
+        let mut by_cause: BTreeMap<Reason, u64> = Reason::ALL.map(|reason| (reason, 0)).into();
+        by_cause.extend(state.iter().flat_map(|s| &s.switches_by_cause));
         let raised = state.map(|s| s.incarnations.clone()).unwrap_or_default();
         Self {
             topic_ids: Arc::new(TopicIds::new(&config.name, raised)),
@@ -43,6 +47,7 @@ impl Chain {
             told: HashMap::new(),
             switches: state.map(|s| s.switches.iter().rev().cloned().collect()).unwrap_or_default(),
             switches_total: state.map_or(0, |s| s.switches_total),
+            switches_by_cause: by_cause,
             config,
         }
     }
@@ -62,6 +67,7 @@ impl Chain {
             at_ms: Clock::unix_ms(),
             from: switch.from.as_deref().map(Into::into),
             to: switch.to.as_deref().map(Into::into),
+            cause: Some(switch.reason),
             reason: self.words(switch, clusters),
             decided_in_ms: decided.map(|ms| (ms * 10.0).round() / 10.0),
         };
@@ -78,6 +84,7 @@ impl Chain {
         self.switches.push_front(entry);
         self.switches.truncate(SWITCH_HISTORY);
         self.switches_total += 1;
+        *self.switches_by_cause.entry(switch.reason).or_default() += 1;
     }
 
     fn words(&self, switch: &Switch, clusters: &[Watched]) -> String {
@@ -107,6 +114,7 @@ impl Chain {
         VirtualState {
             failover: self.machine.saved(),
             switches_total: self.switches_total,
+            switches_by_cause: self.switches_by_cause.clone(),
             switches: self.switches.iter().rev().cloned().collect(),
             incarnations: self.topic_ids.incarnations().into_iter().collect(),
         }

@@ -5,6 +5,7 @@
 
 mod chain;
 mod cluster;
+mod command;
 mod configure;
 mod run;
 mod status;

@@ -207,6 +207,9 @@ impl Reconciler {
             Request::Apply(config, reply) => {
                 let _ = reply.send(self.configure(*config));
             }
+            Request::Command(name, command, reply) => {
+                let _ = reply.send(self.command(&name, command));
+            }
         }
     }
 

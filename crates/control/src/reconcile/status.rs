@@ -53,9 +53,11 @@ fn virtual_cluster(chain: &Chain, reconciler: &Reconciler) -> VirtualClusterStat
         listen: chain.config.listen(),
         chain: chain.config.chain.clone(),
         active: chain.machine.active().cloned(),
+        pinned: chain.machine.pinned(),
         connections: metrics.map_or(0, |(_, m)| m.connections.value()),
         slots: slot_list(chain, reconciler),
         switches_total: chain.switches_total,
+        switches_by_cause: chain.switches_by_cause.clone(),
         switches: chain.switches.iter().cloned().collect(),
         topic_differences: differences(chain, reconciler),
     }

@@ -80,7 +80,10 @@ fn checksum(body: &str) -> String {
 mod tests {
     use super::*;
     use crate::state::VirtualState;
-    use pointsman_core::{failover::Saved, status::SwitchStatus};
+    use pointsman_core::{
+        failover::{Reason, Saved},
+        status::SwitchStatus,
+    };
 
     fn store(name: &str) -> FileStore {
         let directory = std::env::temp_dir().join(format!("pointsman-state-{}-{name}", std::process::id()));
@@ -94,12 +97,19 @@ mod tests {
             at_ms: 1,
             from: Some("a".into()),
             to: Some("b".into()),
+            cause: Some(Reason::QuorumLost),
             reason: "quorum lost".into(),
             decided_in_ms: Some(12.3),
         };
-        let saved = Saved { active: Some("b".into()), since: 7, epoch_base: 1024, pinned: false };
-        let main =
-            VirtualState { failover: saved, switches_total: 1, switches: vec![switch], ..Default::default() };
+        let saved =
+            Saved { active: Some("b".into()), since: 7, epoch_base: 1024, pinned: false, forced: false };
+        let main = VirtualState {
+            failover: saved,
+            switches_total: 1,
+            switches_by_cause: [(Reason::QuorumLost, 1)].into(),
+            switches: vec![switch],
+            ..Default::default()
+        };
         State { generation: 1007, virtual_clusters: [("main".into(), main)].into(), ..Default::default() }
     }
 

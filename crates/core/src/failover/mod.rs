@@ -68,15 +68,32 @@ pub enum Input {
 /// What an operator wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make this cluster active, and stay there until it loses quorum.
+    /// Make this cluster active, and stay there until it loses quorum: no automatic failback before
+    /// [`Command::Automatic`].
     Switch {
         /// The cluster.
         to: Arc<str>,
         /// The generation the operator looked at; another switch since then voids the command.
         seen: Option<u64>,
+        /// Also without quorum. It is then left when it loses a quorum that it has had since.
+        force: bool,
     },
     /// Go back to the most preferred cluster that has quorum, without waiting for `hold`.
     Failback,
+    /// Give the decision back to the policy: a preferred cluster that has had quorum for `hold` takes over again, at once
+    /// if it already has.
+    Automatic,
+}
+
+impl std::fmt::Display for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Switch { to, force: false, .. } => write!(f, "switch to {to}"),
+            Self::Switch { to, force: true, .. } => write!(f, "switch to {to}, by force"),
+            Self::Failback => f.write_str("fail back"),
+            Self::Automatic => f.write_str("automatic again"),
+        }
+    }
 }
 
 /// Why a command was refused.
@@ -99,19 +116,50 @@ pub enum Refusal {
     NothingPreferred,
     /// A switch is under way.
     Switching,
+    /// No command holds the active cluster.
+    NotPinned,
+}
+
+impl Refusal {
+    /// As programs read it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotInChain(_) => "not_in_chain",
+            Self::AlreadyActive(_) => "already_active",
+            Self::NoQuorum(_) => "no_quorum",
+            Self::Outdated { .. } => "outdated",
+            Self::NothingPreferred => "nothing_preferred",
+            Self::Switching => "switching",
+            Self::NotPinned => "not_pinned",
+        }
+    }
+
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotInChain(_) => "name a cluster of its chain; the status lists them",
+            Self::AlreadyActive(_) => "nothing to do",
+            Self::NoQuorum(_) => "see its brokers in the status; `force` switches to it all the same",
+            Self::Outdated { .. } => "look at the status again, and decide anew",
+            Self::NothingPreferred => "see the brokers of the preferred clusters in the status",
+            Self::Switching => "ask again in a moment",
+            Self::NotPinned => "nothing to do: the policy decides already",
+        }
+    }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::NotInChain(c) => write!(f, "the chain has no cluster {c}; name one of the chain"),
+            Self::NotInChain(c) => write!(f, "the chain has no cluster {c}"),
             Self::AlreadyActive(c) => write!(f, "{c} is active already"),
-            Self::NoQuorum(c) => write!(f, "{c} has no quorum; see its brokers in the status"),
+            Self::NoQuorum(c) => write!(f, "{c} has no quorum"),
             Self::Outdated { seen, since } => {
-                write!(f, "decided for generation {seen}, but generation {since} switched; look again")
+                write!(f, "decided for generation {seen}, but generation {since} switched")
             }
             Self::NothingPreferred => f.write_str("no cluster preferred to the active one has quorum"),
-            Self::Switching => f.write_str("a switch is under way; look again in a moment"),
+            Self::Switching => f.write_str("a switch is under way"),
+            Self::NotPinned => f.write_str("no command holds the active cluster"),
         }
     }
 }
@@ -160,7 +208,8 @@ pub struct Switch {
 }
 
 /// Why the active cluster changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The first activation after a start without state.
     Start,
@@ -177,15 +226,19 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// In words, for log, status and metrics.
-    pub fn words(self) -> &'static str {
+    /// Every reason there is.
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::QuorumLost, Self::QuorumBack, Self::Failback, Self::Command, Self::Reconfigured];
+
+    /// As status and metrics name it.
+    pub fn word(self) -> &'static str {
         match self {
             Self::Start => "start",
-            Self::QuorumLost => "quorum lost",
-            Self::QuorumBack => "quorum back",
+            Self::QuorumLost => "quorum_lost",
+            Self::QuorumBack => "quorum_back",
             Self::Failback => "failback",
             Self::Command => "command",
-            Self::Reconfigured => "configuration changed",
+            Self::Reconfigured => "reconfigured",
         }
     }
 }
@@ -205,6 +258,8 @@ pub struct Machine {
     activated: Now,
     /// An operator chose the active cluster: no automatic failback.
     pinned: bool,
+    /// An operator chose the active cluster without quorum, and it has had none since: that is no reason to leave it.
+    forced: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -228,6 +283,8 @@ struct Leaving {
     from: Option<Arc<str>>,
     /// Meant to become active, if it still has quorum by then.
     wanted: Option<Arc<str>>,
+    /// Whether `wanted` needs no quorum.
+    forced: bool,
     reason: Reason,
     trouble: Option<Now>,
 }
@@ -244,6 +301,7 @@ impl Machine {
             since: 0,
             activated: Now::ZERO,
             pinned: false,
+            forced: false,
         }
     }
 
@@ -255,6 +313,20 @@ impl Machine {
     /// Whether no cluster is active for a moment only, because a switch is under way.
     pub fn switching(&self) -> bool {
         matches!(&self.phase, Phase::Closing(left, _) if left.wanted.is_some())
+    }
+
+    /// The cluster that is active, or that is meant to be once the fence has passed.
+    pub fn heading(&self) -> Option<&Arc<str>> {
+        match &self.phase {
+            Phase::Serving(cluster) => Some(cluster),
+            Phase::Closing(left, _) | Phase::Closed(Some(left)) => left.wanted.as_ref(),
+            Phase::Closed(None) => None,
+        }
+    }
+
+    /// Whether an operator's command holds the active cluster: no automatic failback leaves it.
+    pub fn pinned(&self) -> bool {
+        self.pinned && self.active().is_some()
     }
 
     /// Generation of the newest fence or activation.
@@ -293,16 +365,25 @@ impl Machine {
 
     /// Takes an operator's command in.
     pub fn command(&mut self, command: Command, moment: &mut Moment<'_>) -> Result<Vec<Action>, Refusal> {
-        let to = match command {
-            Command::Switch { to, seen } => self.check_switch(to, seen)?,
-            Command::Failback => self.check_failback()?,
+        let (to, forced) = match command {
+            Command::Switch { to, seen, force } => (self.check_switch(to, seen, force)?, force),
+            Command::Failback => (self.check_failback()?, false),
+            Command::Automatic => {
+                self.unpin()?;
+                return Ok(self.decide(None, moment));
+            }
         };
         if let Phase::Closed(Some(left)) = &mut self.phase {
             left.wanted = Some(to);
+            left.forced = forced;
             left.reason = Reason::Command;
             return Ok(self.decide(None, moment));
         }
-        Ok(self.leave(Some(to), Reason::Command, None, moment))
+        let actions = self.leave(Some(to), Reason::Command, None, moment);
+        if let Phase::Closing(left, _) = &mut self.phase {
+            left.forced = forced;
+        }
+        Ok(actions)
     }
 
     /// Takes a changed configuration of the chain in. An active cluster that is no longer in it is left.
@@ -325,6 +406,9 @@ impl Machine {
 
     fn note(&mut self, cluster: Arc<str>, standing: Standing, now: Now) {
         let same = self.seen.get(&cluster).is_some_and(|s| s.standing == standing);
+        if standing == Standing::Quorum && self.active() == Some(&cluster) {
+            self.forced = false;
+        }
         if self.chain.contains(&cluster) && !same {
             self.seen.insert(cluster, Seen { standing, since: now });
         }
@@ -377,20 +461,22 @@ impl Machine {
             self.epoch_base = self.epoch_base.saturating_add(above_all);
         }
         self.since = next(moment.generation);
-        let left = Leaving { from, wanted, reason, trouble };
+        let left = Leaving { from, wanted, forced: false, reason, trouble };
         self.phase = Phase::Closing(left, moment.now + FENCE_WAIT);
         vec![Action::Fence { generation: self.since }]
     }
 
-    /// Second phase: the cluster that was meant, if it still has quorum, or the first that has.
+    /// Second phase: the cluster that was meant, if it still has quorum or was forced, or the first that has.
     fn open(&mut self, left: Leaving, moment: &mut Moment<'_>) -> Vec<Action> {
-        let Leaving { from, wanted, reason, trouble } = left;
+        let Leaving { from, wanted, forced, reason, trouble } = left;
         let promised = wanted.is_some();
-        let wanted = wanted.filter(|w| self.standing(w) == Standing::Quorum);
+        let wanted =
+            wanted.filter(|w| self.standing(w) == Standing::Quorum || (forced && self.chain.contains(w)));
         let report =
             |generation, to| Action::Report(Switch { generation, from: from.clone(), to, reason, trouble });
         let Some(cluster) = wanted.clone().or_else(|| self.first_eligible()) else {
-            let rest = Leaving { from: None, wanted: None, reason: Reason::QuorumBack, trouble: None };
+            let reason = Reason::QuorumBack;
+            let rest = Leaving { from: None, wanted: None, forced: false, reason, trouble: None };
             self.phase = Phase::Closed(Some(rest));
             let report = from.is_some().then(|| report(self.since, None));
             let close = promised.then(|| Action::Close { generation: next(moment.generation) });
@@ -400,6 +486,7 @@ impl Machine {
         self.activated = moment.now;
         let chosen = reason == Reason::Command && wanted.is_some();
         self.pinned = chosen && self.chain.first() != Some(&cluster);
+        self.forced = self.standing(&cluster) != Standing::Quorum;
         self.phase = Phase::Serving(cluster.clone());
         let (generation, epoch_base) = (self.since, self.epoch_base);
         let report = report(generation, Some(cluster.clone()));

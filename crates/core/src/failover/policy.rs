@@ -20,6 +20,9 @@ impl Machine {
     /// Whether to leave the active cluster now, what for, and why.
     pub(super) fn reason_to_leave(&self, active: &Arc<str>, now: Now) -> Option<(Option<Arc<str>>, Reason)> {
         if self.standing(active) == Standing::Lost {
+            if self.forced {
+                return None;
+            }
             let with_quorum = self.chain.iter().find(|c| self.standing(c) == Standing::Quorum);
             return self.rules.automatic.then(|| (with_quorum.cloned(), Reason::QuorumLost));
         }
@@ -40,7 +43,12 @@ impl Machine {
         ripe.min_by_key(|(at, _)| *at)
     }
 
-    pub(super) fn check_switch(&self, to: Arc<str>, seen: Option<u64>) -> Result<Arc<str>, Refusal> {
+    pub(super) fn check_switch(
+        &self,
+        to: Arc<str>,
+        seen: Option<u64>,
+        force: bool,
+    ) -> Result<Arc<str>, Refusal> {
         self.check_phase()?;
         if !self.chain.contains(&to) {
             return Err(Refusal::NotInChain(to));
@@ -51,7 +59,7 @@ impl Machine {
         if let Some(seen) = seen.filter(|seen| *seen < self.since) {
             return Err(Refusal::Outdated { seen, since: self.since });
         }
-        if self.standing(&to) != Standing::Quorum {
+        if self.standing(&to) != Standing::Quorum && !force {
             return Err(Refusal::NoQuorum(to));
         }
         Ok(to)
@@ -62,6 +70,15 @@ impl Machine {
         let preferred = self.chain.iter().take_while(|c| Some(*c) != self.active());
         let mut with_quorum = preferred.filter(|c| self.standing(c) == Standing::Quorum);
         with_quorum.next().cloned().ok_or(Refusal::NothingPreferred)
+    }
+
+    pub(super) fn unpin(&mut self) -> Result<(), Refusal> {
+        self.check_phase()?;
+        if !self.pinned() {
+            return Err(Refusal::NotPinned);
+        }
+        self.pinned = false;
+        Ok(())
     }
 
     fn check_phase(&self) -> Result<(), Refusal> {

@@ -16,6 +16,9 @@ pub struct Saved {
     /// An operator chose the active cluster.
     #[serde(default)]
     pub pinned: bool,
+    /// An operator chose it without quorum, and it has had none since.
+    #[serde(default)]
+    pub forced: bool,
 }
 
 impl Machine {
@@ -26,6 +29,7 @@ impl Machine {
             since: self.since,
             epoch_base: self.epoch_base,
             pinned: self.pinned,
+            forced: self.forced,
         }
     }
 
@@ -36,6 +40,7 @@ impl Machine {
         machine.since = saved.since;
         machine.epoch_base = saved.epoch_base;
         machine.pinned = saved.pinned;
+        machine.forced = saved.forced;
         machine.activated = now;
         if let Some(active) = saved.active.as_ref().filter(|a| machine.chain.contains(a)) {
             machine.phase = Phase::Serving(active.clone());

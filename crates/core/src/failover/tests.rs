@@ -66,6 +66,10 @@ impl World {
     }
 }
 
+fn switch(to: &str, force: bool) -> Command {
+    Command::Switch { to: to.into(), seen: None, force }
+}
+
 #[test]
 fn the_first_start_waits_until_preferred_clusters_are_decided() {
     let mut world = World::new(rules());
@@ -161,7 +165,7 @@ fn moving_away_from_a_dead_cluster_is_never_delayed() {
 #[test]
 fn a_command_switches_and_is_not_undone_by_failback() {
     let mut world = World::serving();
-    world.command(Command::Switch { to: "b".into(), seen: Some(2) }).unwrap();
+    world.command(Command::Switch { to: "b".into(), seen: Some(2), force: false }).unwrap();
     world.fenced();
     assert_eq!(world.active(), Some("b"));
     assert_eq!((world.at(1000 * S), world.machine.deadline()), (vec![], None));
@@ -171,9 +175,78 @@ fn a_command_switches_and_is_not_undone_by_failback() {
 }
 
 #[test]
+fn control_can_be_given_back_to_the_policy() {
+    let mut world = World::serving();
+    assert_eq!(world.command(Command::Automatic), Err(Refusal::NotPinned));
+    world.command(switch("b", false)).unwrap();
+    assert_eq!(world.command(Command::Automatic), Err(Refusal::Switching));
+    world.now = 10 * S;
+    world.fenced();
+    assert!(world.machine.pinned());
+    assert_eq!(world.command(Command::Automatic), Ok(vec![]));
+    assert!(!world.machine.pinned());
+    assert_eq!(world.machine.deadline(), Some(40 * S), "the hold counts from the switch");
+    assert_eq!(world.at(40 * S).len(), 1);
+    world.fenced();
+    assert_eq!(world.active(), Some("a"));
+}
+
+#[test]
+fn control_given_back_after_the_hold_fails_back_at_once() {
+    let mut world = World::serving();
+    world.command(switch("b", false)).unwrap();
+    world.fenced();
+    world.now = 1000 * S;
+    assert!(matches!(&world.command(Command::Automatic).unwrap()[..], [Action::Fence { .. }]));
+    let actions = world.fenced();
+    assert!(matches!(&actions[1], Action::Report(s) if s.reason == Reason::Failback), "{actions:?}");
+}
+
+#[test]
+fn a_command_does_not_hold_against_the_loss_of_quorum() {
+    let mut world = World::serving();
+    world.command(switch("b", false)).unwrap();
+    world.fenced();
+    world.standing("b", Standing::Lost);
+    world.fenced();
+    assert_eq!((world.active(), world.machine.pinned()), (Some("a"), false));
+}
+
+#[test]
+fn a_forced_cluster_serves_without_quorum_until_it_loses_one_that_it_has_had() {
+    let mut world = World::serving();
+    world.standing("b", Standing::Lost);
+    assert_eq!(world.command(switch("b", false)), Err(Refusal::NoQuorum("b".into())));
+    world.command(switch("b", true)).unwrap();
+    world.fenced();
+    assert_eq!(world.active(), Some("b"));
+    assert_eq!((world.at(1000 * S), world.active()), (vec![], Some("b")));
+
+    let saved = world.machine.saved();
+    world.machine = Machine::restore(&saved, chain(), rules(), world.now);
+    world.standing("a", Standing::Quorum);
+    assert_eq!((world.standing("b", Standing::Lost), world.active()), (vec![], Some("b")), "after a restart");
+
+    world.standing("b", Standing::Quorum);
+    world.standing("b", Standing::Lost);
+    world.fenced();
+    assert_eq!(world.active(), Some("a"));
+}
+
+#[test]
+fn while_nothing_is_active_a_command_can_force_a_cluster() {
+    let mut world = World::serving();
+    world.standing("b", Standing::Lost);
+    world.standing("a", Standing::Lost);
+    world.fenced();
+    let actions = world.command(switch("b", true)).unwrap();
+    assert!(matches!(&actions[0], Action::Activate { cluster, .. } if &**cluster == "b"), "{actions:?}");
+}
+
+#[test]
 fn commands_that_cannot_be_right_are_refused() {
     let mut world = World::serving();
-    let switch = |to: &str, seen| Command::Switch { to: to.into(), seen };
+    let switch = |to: &str, seen| Command::Switch { to: to.into(), seen, force: false };
     assert_eq!(world.command(switch("c", None)), Err(Refusal::NotInChain("c".into())));
     assert_eq!(world.command(switch("a", None)), Err(Refusal::AlreadyActive("a".into())));
     assert_eq!(world.command(switch("b", Some(1))), Err(Refusal::Outdated { seen: 1, since: 2 }));
@@ -192,7 +265,7 @@ fn without_automatic_failover_only_a_command_moves_clients() {
     world.fenced();
     world.standing("a", Standing::Lost);
     assert_eq!(world.active(), Some("a"));
-    world.command(Command::Switch { to: "b".into(), seen: None }).unwrap();
+    world.command(Command::Switch { to: "b".into(), seen: None, force: false }).unwrap();
     world.fenced();
     assert_eq!(world.active(), Some("b"));
 }

@@ -118,7 +118,7 @@ fn command(rng: &mut Rng, clusters: usize) -> Command {
     if rng.chance(40) {
         return Command::Failback;
     }
-    Command::Switch { to: name(rng.below(clusters)), seen: None }
+    Command::Switch { to: name(rng.below(clusters)), seen: None, force: false }
 }
 
 /// Nothing changes any more; then the chain must be where its policy wants it.

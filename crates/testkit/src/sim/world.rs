@@ -264,7 +264,7 @@ impl World {
         let now = self.now;
         let to = match &command {
             Command::Switch { to, .. } => (0..self.brokers.len()).find(|c| super::process::name(*c) == *to),
-            Command::Failback => None,
+            Command::Failback | Command::Automatic => None,
         };
         let Some(Ok(actions)) = self.process.as_mut().map(|p| p.command(command, now)) else { return Ok(()) };
         self.checker.commanded(to);
