@@ -3,6 +3,9 @@
 use lexopt::prelude::*;
 use std::{ffi::OsString, fmt, path::PathBuf};
 
+/// Where the admin API listens, unless the configuration says otherwise.
+const ADMIN: &str = "127.0.0.1:9901";
+
 /// What the user wants.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -20,6 +23,8 @@ pub(crate) enum Command {
     },
     /// Show the status of a running process.
     Status(StatusArgs),
+    /// Make another cluster active in a running process.
+    Switch(SwitchArgs),
     /// Show it working.
     Demo(DemoArgs),
     /// Print a help text.
@@ -37,6 +42,19 @@ pub(crate) struct StatusArgs {
     pub(crate) watch: bool,
     /// Whether to print what the API said.
     pub(crate) json: bool,
+}
+
+/// Which cluster `switch` makes active, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct SwitchArgs {
+    /// The cluster; `None`: the decision is given back to automatic failback.
+    pub(crate) to: Option<String>,
+    /// The virtual cluster.
+    pub(crate) virtual_cluster: String,
+    /// Also without quorum.
+    pub(crate) force: bool,
+    /// Host and port of the admin API.
+    pub(crate) admin: String,
 }
 
 /// What `demo` starts.
@@ -77,11 +95,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Some("run") => parse_run(&mut parser).map_err(|e| usage("run", &e)),
             Some("check") => parse_check(&mut parser).map_err(|e| usage("check", &e)),
             Some("status") => parse_status(&mut parser).map_err(|e| usage("status", &e)),
+            Some("switch") => parse_switch(&mut parser).map_err(|e| usage("switch", &e)),
             Some("demo") => parse_demo(&mut parser).map_err(|e| usage("demo", &e)),
             Some("help") => Ok(Command::Help(HELP)),
             _ => Err(UsageError {
                 problem: format!(
-                    "expected a command (run, check, status or demo), found `{}`",
+                    "expected a command (run, check, status, switch or demo), found `{}`",
                     name.to_string_lossy()
                 ),
                 command: "",
@@ -121,7 +140,7 @@ fn parse_check(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
 }
 
 fn parse_status(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let mut args = StatusArgs { admin: "127.0.0.1:9901".into(), watch: false, json: false };
+    let mut args = StatusArgs { admin: ADMIN.into(), watch: false, json: false };
     while let Some(arg) = parser.next()? {
         match arg {
             Long("admin") => args.admin = admin_address(&parser.value()?.string()?)?,
@@ -132,6 +151,29 @@ fn parse_status(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
         }
     }
     Ok(Command::Status(args))
+}
+
+fn parse_switch(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let (mut automatic, mut args) =
+        (false, SwitchArgs { to: None, virtual_cluster: "main".into(), force: false, admin: ADMIN.into() });
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Long("to") => args.to = Some(parser.value()?.string()?),
+            Long("automatic") => automatic = true,
+            Long("virtual-cluster") => args.virtual_cluster = parser.value()?.string()?,
+            Long("force") => args.force = true,
+            Long("admin") => args.admin = admin_address(&parser.value()?.string()?)?,
+            Short('h') | Long("help") => return Ok(Command::Help(HELP_SWITCH)),
+            other => return Err(other.unexpected()),
+        }
+    }
+    if args.to.is_some() == automatic {
+        return Err("expected either '--to CLUSTER' or '--automatic'".into());
+    }
+    if automatic && args.force {
+        return Err("'--force' needs '--to CLUSTER'".into());
+    }
+    Ok(Command::Switch(args))
 }
 
 fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
@@ -167,13 +209,14 @@ Commands:
   run     Run the proxy with a configuration file
   check   Check a configuration file, and with --live the clusters it names
   status  Show what a running process knows and does
+  switch  Make another cluster active in a running process, now
   demo    Watch a failover and the way back, and break things yourself
 
 Options:
   -h, --help     Print this help; `pointsman <COMMAND> --help` says more
   -V, --version  Print the version
 
-Exit codes: 0 success, 1 failure, 2 wrong usage.
+Exit codes: 0 success, 1 failure, 2 wrong usage; `switch` has one more.
 ";
 
 const HELP_RUN: &str = "\
@@ -221,6 +264,27 @@ Options:
 Colours are used on a terminal only, and never when NO_COLOR is set.
 ";
 
+const HELP_SWITCH: &str = "\
+Make another cluster of the chain active, now, and wait until it is and nothing uses the old one. No
+automatic failback leaves it, until it loses quorum or --automatic gives the decision back.
+
+Usage: pointsman switch --to CLUSTER [--force] [--virtual-cluster NAME] [--admin ADDRESS]
+       pointsman switch --automatic [--virtual-cluster NAME] [--admin ADDRESS]
+
+Options:
+      --to CLUSTER            The cluster, by its name in the configuration
+      --force                 Also when it has no quorum
+      --automatic             Give the decision back to automatic failback: a preferred cluster that
+                              has had quorum for `hold` takes over again, at once if it already has
+      --virtual-cluster NAME  The virtual cluster [default: main]
+      --admin ADDRESS         The admin API, as host:port or http://host:port
+                              [default: 127.0.0.1:9901]
+  -h, --help                  Print this help
+
+Exit codes: 0 done, 1 refused or not reached: nothing was changed, 2 wrong usage, 3 decided, but it
+ended elsewhere or is not known to have ended: see `pointsman status`.
+";
+
 const HELP_DEMO: &str = "\
 Start a primary cluster of 5 and a secondary of 3 Kafka brokers, Pointsman in front, two producers
 and a consumer group. In a terminal, watch them live and break things by key. Otherwise the demo
@@ -258,6 +322,13 @@ mod tests {
         assert_eq!(of("status"), Ok(status("127.0.0.1:9901", false, false)));
         assert_eq!(of("status --watch --json --admin [::1]:1"), Ok(status("[::1]:1", true, true)));
         assert_eq!(of("status --admin http://localhost:9902/"), Ok(status("localhost:9902", false, false)));
+        let switch = |to: Option<&str>, virtual_cluster: &str, force| {
+            let (to, virtual_cluster) = (to.map(Into::into), virtual_cluster.into());
+            Command::Switch(SwitchArgs { to, virtual_cluster, force, admin: ADMIN.into() })
+        };
+        assert_eq!(of("switch --to b"), Ok(switch(Some("b"), "main", false)));
+        assert_eq!(of("switch --force --to=b --virtual-cluster v"), Ok(switch(Some("b"), "v", true)));
+        assert_eq!(of("switch --automatic --admin 127.0.0.1:9901"), Ok(switch(None, "main", false)));
         let demo = |kafka, headless, json| Command::Demo(DemoArgs { kafka, headless, json });
         assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true, true)));
         assert_eq!(of("demo"), Ok(demo(false, false, false)));
@@ -269,10 +340,19 @@ mod tests {
     fn wrong_usage_says_what_was_expected() {
         let cases = [
             ("", "expected a command\nTry `pointsman --help`."),
-            ("rum", "expected a command (run, check, status or demo), found `rum`\nTry `pointsman --help`."),
+            (
+                "rum",
+                "expected a command (run, check, status, switch or demo), found `rum`\nTry `pointsman --help`.",
+            ),
             ("run", "missing option '-c FILE'\nTry `pointsman run --help`."),
             ("run -c", "missing argument for option '-c'\nTry `pointsman run --help`."),
             ("check -c x y", "unexpected argument \"y\"\nTry `pointsman check --help`."),
+            ("switch", "expected either '--to CLUSTER' or '--automatic'\nTry `pointsman switch --help`."),
+            (
+                "switch --to b --automatic",
+                "expected either '--to CLUSTER' or '--automatic'\nTry `pointsman switch --help`.",
+            ),
+            ("switch --automatic --force", "'--force' needs '--to CLUSTER'\nTry `pointsman switch --help`."),
             ("status --verbose", "invalid option '--verbose'\nTry `pointsman status --help`."),
             (
                 "status --admin https://x",
@@ -287,9 +367,13 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal_and_names_every_command() {
-        for (name, text) in
-            [("run", HELP_RUN), ("check", HELP_CHECK), ("status", HELP_STATUS), ("demo", HELP_DEMO)]
-        {
+        for (name, text) in [
+            ("run", HELP_RUN),
+            ("check", HELP_CHECK),
+            ("status", HELP_STATUS),
+            ("switch", HELP_SWITCH),
+            ("demo", HELP_DEMO),
+        ] {
             assert!(HELP.contains(&format!("\n  {name}")), "{name} is not in the general help");
             assert!(text.contains(&format!("Usage: pointsman {name}")), "{name}");
             assert_eq!(of(&format!("{name} --help")), Ok(Command::Help(text)));

@@ -1,4 +1,4 @@
-//! One HTTP GET to the admin API, blocking: all that `status` needs of a client.
+//! One HTTP request to the admin API, blocking: all that `status` and `switch` need of a client.
 
 use std::{
     io::{Read, Write},
@@ -13,21 +13,33 @@ const LARGEST: u64 = 64 << 20;
 
 /// The body of a 200 answer; anything else in words.
 pub(crate) fn get(address: &str, path: &str) -> Result<String, String> {
-    let answer = ask(address, path).map_err(|error| format!("no admin API at {address}: {error}"))?;
-    let (head, body) =
-        answer.split_once("\r\n\r\n").ok_or_else(|| format!("{address} does not speak HTTP"))?;
-    match head.split(' ').nth(1) {
-        Some("200") => Ok(body.to_owned()),
-        Some(code) => Err(format!("{address} answered {code} to GET {path}: {}", body.trim())),
-        None => Err(format!("{address} does not speak HTTP")),
+    match request(address, "GET", path, "")? {
+        (200, body) => Ok(body),
+        (code, body) => Err(format!("{address} answered {code} to GET {path}: {}", body.trim())),
     }
 }
 
-fn ask(address: &str, path: &str) -> std::io::Result<String> {
+/// Code and body of the answer to a POST.
+pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+    request(address, "POST", path, body)
+}
+
+fn request(address: &str, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
+    let answer =
+        ask(address, method, path, body).map_err(|error| format!("no admin API at {address}: {error}"))?;
+    let stranger = || format!("{address} does not speak HTTP");
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(stranger)?;
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(stranger)?;
+    Ok((code, body.to_owned()))
+}
+
+fn ask(address: &str, method: &str, path: &str, body: &str) -> std::io::Result<String> {
     let mut stream = connect(address)?;
     stream.set_read_timeout(Some(ANSWER))?;
     stream.set_write_timeout(Some(ANSWER))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}\r\n{body}");
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.take(LARGEST).read_to_string(&mut answer)?;

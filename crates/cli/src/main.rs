@@ -6,6 +6,7 @@ mod demo;
 mod http;
 mod run;
 mod status;
+mod switch;
 
 use args::Command;
 use std::{io::IsTerminal, path::Path, process::ExitCode};
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         Ok(Command::Version) => say(concat!("pointsman ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Command::Check { config, live }) => check_file(&config, live),
         Ok(Command::Status(args)) => status::run(&args),
+        Ok(Command::Switch(args)) => switch::run(&args),
         Ok(Command::Run { config }) => {
             log("info");
             run::run(&config)

@@ -122,6 +122,9 @@ fn render_virtual(virtual_cluster: &Value, now_ms: u64, table: &mut Table) {
         None => line.add("no cluster available", Colour::Bad),
     }
     let connections = number(&virtual_cluster["connections"]);
+    if virtual_cluster["pinned"].as_bool() == Some(true) {
+        line.add(" by command", Colour::Warn);
+    }
     line.add(format!("   {}   {connections} connections", text(&virtual_cluster["listen"])), Colour::Plain);
     table.push(line);
     let chain: Vec<&str> = list(&virtual_cluster["chain"]).iter().map(text).collect();

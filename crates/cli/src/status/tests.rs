@@ -58,6 +58,14 @@ fn a_failover_is_told_in_80_columns() {
 }
 
 #[test]
+fn a_cluster_that_a_command_holds_is_shown_as_such() {
+    let mut status = status();
+    status["virtual_clusters"][0]["pinned"] = true.into();
+    let table = render(&status, 91_000).text(false);
+    assert!(table.contains("\nvirtual cluster main   served by secondary by command   0.0.0.0:"), "{table}");
+}
+
+#[test]
 fn colours_change_nothing_but_colour() {
     let coloured = render(&status(), 91_000).text(true);
     let mut plain = String::new();

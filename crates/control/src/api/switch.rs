@@ -39,9 +39,13 @@ pub(super) async fn switch(
     name: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match wish(body) {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => return too_large(&rejection),
+    };
+    match serde_json::from_slice(&body) {
         Ok(Wish { to, force, seen }) => obey(&api, name, Command::Switch { to, seen, force }).await,
-        Err(answer) => answer,
+        Err(error) => no_wish(&error),
     }
 }
 
@@ -56,13 +60,10 @@ pub(super) async fn automatic(
     }
 }
 
-fn wish(body: Result<Bytes, BytesRejection>) -> Result<Wish, Response> {
-    let body = body.map_err(|rejection| too_large(&rejection))?;
-    serde_json::from_slice(&body).map_err(|error| {
-        let remedy = "send JSON such as {\"to\": \"secondary\"}, with \"force\" or \"seen\" if wanted";
-        let error = format!("the body says no switch: {error}");
-        failure(StatusCode::BAD_REQUEST, &error, json!({ "code": "bad_body", "remedy": remedy }))
-    })
+fn no_wish(error: &serde_json::Error) -> Response {
+    let remedy = "send JSON such as {\"to\": \"secondary\"}, with \"force\" or \"seen\" if wanted";
+    let error = format!("the body says no switch: {error}");
+    failure(StatusCode::BAD_REQUEST, &error, json!({ "code": "bad_body", "remedy": remedy }))
 }
 
 fn too_large(rejection: &BytesRejection) -> Response {
