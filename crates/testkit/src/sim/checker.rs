@@ -45,6 +45,10 @@ pub(crate) struct Checker {
     commanded: bool,
     /// Where the command leads, if it says so.
     commanded_to: Option<usize>,
+    /// Whether it may lead to a cluster without quorum.
+    force: bool,
+    /// The active cluster was forced and had no quorum then.
+    forced: bool,
     /// An operator chose the active cluster.
     pinned: bool,
     /// Whether the newest fence ended the service of a cluster in this process.
@@ -63,6 +67,8 @@ impl Checker {
             highest_shown: i32::MIN,
             commanded: false,
             commanded_to: None,
+            force: false,
+            forced: false,
             pinned: false,
             fence_left: false,
         }
@@ -72,11 +78,16 @@ impl Checker {
         self.oracles = oracles;
         self.fence = None;
         self.activated = now;
-        self.commanded = false;
+        (self.commanded, self.force, self.forced) = (false, false, false);
     }
 
-    pub(crate) fn commanded(&mut self, to: Option<usize>) {
-        (self.commanded, self.commanded_to) = (true, to);
+    pub(crate) fn commanded(&mut self, to: Option<usize>, force: bool) {
+        (self.commanded, self.commanded_to, self.force) = (true, to, force);
+    }
+
+    /// The decision was given back to the policy.
+    pub(crate) fn released(&mut self) {
+        self.pinned = false;
     }
 
     /// A snapshot said that nothing will be active, while nothing was.
@@ -135,6 +146,14 @@ impl Checker {
             return Ok(());
         }
         let lost = self.oracles[left].standing.0 == Standing::Lost;
+        if lost && self.forced && self.oracles[left].standing.1 <= self.activated {
+            return Err(broken(
+                "a forced cluster is not left for want of the quorum it never had",
+                before,
+                new,
+                now,
+            ));
+        }
         if lost && solid[left] {
             return Err(broken("no switch while a quorum of brokers is beyond doubt", before, new, now));
         }
@@ -182,7 +201,9 @@ impl Checker {
         if new.epoch_base < 0 || (self.highest_shown >= 0 && new.epoch_base <= self.highest_shown) {
             return Err(broken("an epoch base is above every epoch shown before", before, new, now));
         }
-        if self.oracles[active].standing.0 != Standing::Quorum {
+        let forced = self.force && self.commanded_to == Some(active);
+        let quorum = self.oracles[active].standing.0 == Standing::Quorum;
+        if !quorum && !forced {
             return Err(broken("only a cluster with quorum becomes active", before, new, now));
         }
         let fenced_at = self.fence.map_or(now, |(at, ..)| at);
@@ -201,7 +222,8 @@ impl Checker {
         }
         self.pinned = self.commanded && self.commanded_to == Some(active) && active != 0;
         self.activated = now;
-        (self.commanded, self.commanded_to) = (false, None);
+        self.forced = !quorum;
+        (self.commanded, self.commanded_to, self.force) = (false, None, false);
         Ok(())
     }
 

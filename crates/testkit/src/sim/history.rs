@@ -115,10 +115,11 @@ fn burst(world: &mut World, rng: &mut Rng, cluster: usize, brokers: usize, at: N
 }
 
 fn command(rng: &mut Rng, clusters: usize) -> Command {
-    if rng.chance(40) {
-        return Command::Failback;
+    match rng.below(10) {
+        0..=2 => Command::Failback,
+        3..=4 => Command::Automatic,
+        kind => Command::Switch { to: name(rng.below(clusters)), seen: None, force: kind == 9 },
     }
-    Command::Switch { to: name(rng.below(clusters)), seen: None, force: false }
 }
 
 /// Nothing changes any more; then the chain must be where its policy wants it.
@@ -158,7 +159,7 @@ fn check(world: &World, clusters: usize) -> Result<(), Violation> {
     let right = match (active, first) {
         (None, None) => true,
         (None, Some(first)) => !rules.automatic && first != 0,
-        (Some(_), _) if !rules.automatic => true,
+        (Some(_), _) if !rules.automatic || world.forced() => true,
         (Some(active), _) if rules.failback == Failback::Manual || world.pinned() => {
             world.truly_has_quorum(active)
         }

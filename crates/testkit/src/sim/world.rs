@@ -173,6 +173,11 @@ impl World {
         self.process.as_ref().is_some_and(|p| p.machine.saved().pinned)
     }
 
+    /// Whether an operator chose the active cluster though it had no quorum, and it has had none since.
+    pub fn forced(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.machine.saved().forced)
+    }
+
     /// Whether enough brokers of a cluster are up.
     pub fn truly_has_quorum(&self, cluster: usize) -> bool {
         let brokers = &self.brokers[cluster];
@@ -262,12 +267,14 @@ impl World {
 
     fn command(&mut self, command: Command) -> Result<(), Violation> {
         let now = self.now;
-        let to = match &command {
-            Command::Switch { to, .. } => (0..self.brokers.len()).find(|c| super::process::name(*c) == *to),
-            Command::Failback | Command::Automatic => None,
-        };
-        let Some(Ok(actions)) = self.process.as_mut().map(|p| p.command(command, now)) else { return Ok(()) };
-        self.checker.commanded(to);
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let Ok(actions) = process.command(command.clone(), now) else { return Ok(()) };
+        let number = |to: &str| (0..self.brokers.len()).find(|c| *super::process::name(*c) == *to);
+        match &command {
+            Command::Switch { to, force, .. } => self.checker.commanded(number(to), *force),
+            Command::Failback => self.checker.commanded(None, false),
+            Command::Automatic => self.checker.released(),
+        }
         self.apply(actions)
     }
 
@@ -482,7 +489,8 @@ impl World {
 
     /// Clients do not stay on a cluster whose majority has been dead for long.
     fn check_liveness(&self) -> Result<(), Violation> {
-        let Some(active) = self.active().filter(|_| self.scenario.failover.automatic) else { return Ok(()) };
+        let bound = self.scenario.failover.automatic && !self.forced();
+        let Some(active) = self.active().filter(|_| bound) else { return Ok(()) };
         let rules = &self.scenario.health;
         let limit = rules.timeout * (rules.unhealthy_after + 3) + rules.interval * 2;
         let dead = |b: &&Broker| b.bad_since.is_some_and(|at| self.now > at.max(self.started) + limit);
