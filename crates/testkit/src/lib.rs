@@ -1,6 +1,6 @@
 //! Test tools that need the real thing: launchers of real Apache Kafka and of five real client libraries, the
-//! reading of a cluster's logs, a checker of what clients saw against what clusters hold, and the failover
-//! drill made of them.
+//! reading of a cluster's logs, a checker of what clients saw against what clusters hold, and the drills
+//! made of them.
 //!
 //! Nothing here may know how a proxy works: a drill judges any proxy by the same rules. The one exception is
 //! the simulator, which runs Pointsman's own pure failover machine and is behind the feature `sim`.
@@ -13,6 +13,7 @@ pub mod history;
 pub mod kafka;
 pub mod log;
 pub mod process;
+mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod skip;

@@ -73,7 +73,8 @@ pub enum Event {
         t: u64,
         /// Partition.
         p: u32,
-        /// Offset the client was told.
+        /// Offset the client was told; `u64::MAX`: none, because its broker only knew that it has the record.
+        #[serde(deserialize_with = "offset_or_none")]
         o: u64,
         /// Sequence number of the record.
         seq: u64,
@@ -110,6 +111,11 @@ pub enum Event {
         /// When.
         t: u64,
     },
+}
+
+/// Libraries print −1 where a broker told no offset.
+fn offset_or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    Ok(u64::try_from(i64::deserialize(from)?).unwrap_or(u64::MAX))
 }
 
 /// A running driver. Dropping it kills the process.
@@ -223,6 +229,8 @@ mod tests {
     fn events_are_read_as_the_drivers_print_them() {
         let ack: Event = serde_json::from_str(r#"{"t":5,"ev":"ack","p":1,"o":7,"seq":3}"#).unwrap();
         assert_eq!(ack, Event::Ack { t: 5, p: 1, o: 7, seq: 3 });
+        let told_none: Event = serde_json::from_str(r#"{"t":5,"ev":"ack","p":1,"o":-1,"seq":3}"#).unwrap();
+        assert_eq!(told_none, Event::Ack { t: 5, p: 1, o: u64::MAX, seq: 3 });
         let err: Event = serde_json::from_str(r#"{"ev":"err","fatal":true,"msg":"m","t":6}"#).unwrap();
         assert_eq!(err, Event::Err { t: 6, fatal: true, msg: "m".to_owned() });
     }

@@ -13,9 +13,6 @@ use super::{Options, Via};
 use crate::clients::{ClientKind, Program, install};
 use crate::kafka::{Cluster, ClusterSpec, Kafka, free_ports};
 
-pub(super) const PRIMARY_BROKERS: usize = 5;
-const SECONDARY_BROKERS: usize = 3;
-
 #[derive(Debug)]
 pub(super) struct Bench {
     pub(super) kafka: Kafka,
@@ -27,7 +24,8 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    pub(super) fn start(options: &Options) -> Result<Self, String> {
+    /// Starts a primary and a secondary of so many brokers. The results go to a file that begins with `name`.
+    pub(super) fn start(options: &Options, name: &str, brokers: [usize; 2]) -> Result<Self, String> {
         let binary = binary(options)?;
         let kafka = Kafka::install()?;
         let mut programs = BTreeMap::new();
@@ -38,12 +36,13 @@ impl Bench {
         let [ports, admin] = [free_ports(5)?, free_ports(1)?];
         let place = Place { ports, admin_port: admin[0], dir: dir.clone(), binary };
         let begun = Instant::now();
-        let mut primary = Cluster::spawn(&kafka, spec(options, &place, "primary", PRIMARY_BROKERS))?;
-        let mut secondary = Cluster::spawn(&kafka, spec(options, &place, "secondary", SECONDARY_BROKERS))?;
+        let mut primary = Cluster::spawn(&kafka, spec(options, &place, "primary", brokers[0]))?;
+        let mut secondary = Cluster::spawn(&kafka, spec(options, &place, "secondary", brokers[1]))?;
         primary.wait_ready()?;
         secondary.wait_ready()?;
-        eprintln!("8 brokers in {:.1} s; results in {}", begun.elapsed().as_secs_f64(), dir.display());
-        let results = dir.join(format!("{}.jsonl", now_ns() / 1_000_000_000));
+        let count: usize = brokers.iter().sum();
+        eprintln!("{count} brokers in {:.1} s; results in {}", begun.elapsed().as_secs_f64(), dir.display());
+        let results = dir.join(format!("{name}{}.jsonl", now_ns() / 1_000_000_000));
         Ok(Self { kafka, primary, secondary, programs, place, results })
     }
 

@@ -1,12 +1,13 @@
-//! The failover drill: real clusters, real clients, a real fault, and a table of what every client went through.
+//! The drills: real clusters, real clients, real moves, and a table of what every client went through.
 //!
-//! A 5-broker primary and a 3-broker secondary with overlapping node ids, a topic of 6 partitions on both
+//! [`failover`]: a 5-broker primary and a 3-broker secondary with overlapping node ids, a topic of 6 partitions on both
 //! (replication 3, min ISR 2), and of each client library one producer and one group consumer, all at once.
 //! Three of the five brokers are taken down, later they come back. The clusters live through all runs; topic,
 //! proxy and clients are new for each. What is printed comes from the clients' lines and the clusters' logs only.
 
 mod bench;
 mod options;
+pub mod pingpong;
 mod proxy;
 mod run;
 mod summary;
@@ -21,10 +22,13 @@ use std::io::Write;
 
 use bench::Bench;
 
-/// Runs the drill, prints a table per run and one over all runs, and writes `target/drill/*.jsonl`.
+const PRIMARY_BROKERS: usize = 5;
+const SECONDARY_BROKERS: usize = 3;
+
+/// Runs the failover drill, prints a table per run and one over all runs, and writes `target/drill/*.jsonl`.
 /// An error says which promise did not hold.
 pub fn failover(options: &Options) -> Result<Summary, String> {
-    let mut bench = Bench::start(options)?;
+    let mut bench = Bench::start(options, "", [PRIMARY_BROKERS, SECONDARY_BROKERS])?;
     let mut records = Vec::new();
     for number in 0..options.runs {
         let record = run::run(&mut bench, options, number)?;

@@ -10,7 +10,7 @@ use crate::clients::ClientKind;
 
 /// How to call it.
 pub const USAGE: &str = "\
-cargo xtask drill failover [options]
+cargo xtask drill failover [options]    (another one: cargo xtask drill pingpong)
   --runs N              runs, default 1
   --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all
   --via WHAT            pointsman (default), tcp (an ideal TCP switch), direct (no proxy)
@@ -83,20 +83,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads the arguments after `drill`.
+    /// Reads the arguments after `drill failover`.
     pub fn parse(args: &[String]) -> Result<Self, String> {
         let mut args = args.iter();
-        if args.next().map(String::as_str) != Some("failover") {
-            return Err(USAGE.to_owned());
-        }
         let mut options = Self::default();
         while let Some(name) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
             match name.as_str() {
                 "--runs" => options.runs = number(name, value()?)?,
                 "--clients" => {
-                    options.clients =
-                        value()?.split(',').map(ClientKind::from_str).collect::<Result<_, _>>()?;
+                    options.clients = clients(value()?)?;
                 }
                 "--via" => options.via = value()?.parse()?,
                 "--fault" => options.fault = value()?.parse()?,
@@ -112,12 +108,16 @@ impl Options {
     }
 }
 
-fn number(name: &str, value: &str) -> Result<usize, String> {
+pub(super) fn number(name: &str, value: &str) -> Result<usize, String> {
     let parsed = value.parse().ok().filter(|n| *n > 0);
     parsed.ok_or_else(|| format!("{name}: expected a positive number, got {value:?}"))
 }
 
-fn seconds(name: &str, value: &str) -> Result<Duration, String> {
+pub(super) fn clients(list: &str) -> Result<Vec<ClientKind>, String> {
+    list.split(',').map(ClientKind::from_str).collect()
+}
+
+pub(super) fn seconds(name: &str, value: &str) -> Result<Duration, String> {
     let parsed = value.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
     parsed.ok_or_else(|| format!("{name}: expected seconds, got {value:?}"))
 }
@@ -154,14 +154,11 @@ mod tests {
     #[test]
     fn options_are_read_and_nonsense_is_refused() {
         let parse = |text: &str| Options::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let options =
-            parse("failover --runs 20 --clients java,franz --via tcp --fault pause --hold 0.5").unwrap();
+        let options = parse("--runs 20 --clients java,franz --via tcp --fault pause --hold 0.5").unwrap();
         assert_eq!((options.runs, options.via, options.fault), (20, Via::Tcp, Fault::Pause));
         assert_eq!(options.clients, [ClientKind::Java, ClientKind::Franz]);
         assert_eq!(options.hold, Duration::from_millis(500));
-        for wrong in
-            ["failover --runs 0", "failover --via x", "failover --clients perl", "failover --runs", "x"]
-        {
+        for wrong in ["--runs 0", "--via x", "--clients perl", "--runs", "x"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::bench::{Bench, PRIMARY_BROKERS, now_ns, write_json};
+use super::bench::{Bench, now_ns, write_json};
 use super::proxy::Proxy;
-use super::{Fault, Options, Via};
+use super::{Fault, Options, PRIMARY_BROKERS, Via};
 use crate::clients::{Driver, DriverSpec, Event, Mode};
 use crate::history::{ClientHistory, Input, Report, Side, Window, check};
 use crate::kafka::Cluster;

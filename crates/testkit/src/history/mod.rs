@@ -6,11 +6,13 @@
 
 mod check;
 mod report;
+mod sequence;
 #[cfg(test)]
 mod tests;
 
 pub use check::check;
 pub use report::{ClientReport, Report, WindowReport};
+pub use sequence::{SequenceInput, SequenceReport, Visit, check_sequence};
 
 use serde::Serialize;
 

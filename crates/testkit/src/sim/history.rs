@@ -1,10 +1,11 @@
 //! Random histories: a constellation, faults in bursts, operators and restarts, then calm; and what must hold then.
 
+use crate::rng::Rng;
+
 use super::{
     checker::Violation,
     mutation::Mutation,
     process::name,
-    rng::Rng,
     world::{Event, Scenario, Truth, World},
 };
 use pointsman_core::{

@@ -11,7 +11,6 @@ mod history;
 mod mutation;
 mod oracle;
 mod process;
-mod rng;
 #[cfg(test)]
 mod tests;
 mod world;

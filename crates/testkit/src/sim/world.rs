@@ -1,11 +1,12 @@
 //! The world around the process: brokers, the network between, the disk, the data plane, and the clock.
 
+use crate::rng::Rng;
+
 use super::{
     checker::{Checker, Policy, Published, Violation},
     mutation::Mutation,
     oracle::Oracle,
     process::{Process, Stored, address, broker_of},
-    rng::Rng,
 };
 use pointsman_core::{
     Now,
@@ -224,7 +225,7 @@ impl World {
             Event::Broker(cluster, broker, truth) => self.set_truth(cluster, broker, truth),
             Event::Loss(cluster, broker, percent) => self.brokers[cluster][broker].loss = percent,
             Event::Signal(cluster) => self.signal(cluster),
-            Event::Command(command) => return self.command(command),
+            Event::Command(command) => return self.command(&command),
             Event::Crash => self.crash(),
             Event::Start => return self.start(),
             Event::Elections(cluster, by) => {
@@ -265,12 +266,12 @@ impl World {
         }
     }
 
-    fn command(&mut self, command: Command) -> Result<(), Violation> {
+    fn command(&mut self, command: &Command) -> Result<(), Violation> {
         let now = self.now;
         let Some(process) = &mut self.process else { return Ok(()) };
         let Ok(actions) = process.command(command.clone(), now) else { return Ok(()) };
         let number = |to: &str| (0..self.brokers.len()).find(|c| *super::process::name(*c) == *to);
-        match &command {
+        match command {
             Command::Switch { to, force, .. } => self.checker.commanded(number(to), *force),
             Command::Failback => self.checker.commanded(None, false),
             Command::Automatic => self.checker.released(),

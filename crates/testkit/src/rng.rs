@@ -25,6 +25,7 @@ impl Rng {
     }
 
     /// True in `percent` of 100 cases.
+    #[cfg_attr(not(feature = "sim"), allow(dead_code, reason = "only the simulator needs it"))]
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -1,0 +1,115 @@
+//! The options of the drill.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::options::{self, number, seconds};
+use crate::clients::ClientKind;
+
+/// How to call it.
+pub const USAGE: &str = "\
+cargo xtask drill pingpong [options]
+  --switches N          switches by command, to and fro, default 50
+  --seed N              of the pauses between them, default 1
+  --pause MIN-MAX       bounds of the pauses in milliseconds, default 200-3000
+  --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all
+  --rate N              records per second and producer, default 100
+  --observe SECONDS     longest wait for every producer after the last switch, default 30
+  --binary FILE         the pointsman to test, default: cargo build --release
+  --json                print the summary as JSON";
+
+/// The options of the drill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Number of switches.
+    pub switches: usize,
+    /// Seed of the pauses.
+    pub seed: u64,
+    /// Shortest and longest pause between two switches, in milliseconds.
+    pub pause: (usize, usize),
+    /// The client libraries, all at once.
+    pub clients: Vec<ClientKind>,
+    /// Records per second of each producer.
+    pub rate: u32,
+    /// Longest wait for every producer after the last switch.
+    pub observe: Duration,
+    /// The binary under test.
+    pub binary: Option<PathBuf>,
+    /// Summary as JSON.
+    pub json: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            switches: 50,
+            seed: 1,
+            pause: (200, 3000),
+            clients: ClientKind::ALL.to_vec(),
+            rate: 100,
+            observe: Duration::from_secs(30),
+            binary: None,
+            json: false,
+        }
+    }
+}
+
+impl Options {
+    /// Reads the arguments after `drill pingpong`.
+    pub fn parse(args: &[String]) -> Result<Self, String> {
+        let mut args = args.iter();
+        let mut options = Self::default();
+        while let Some(name) = args.next() {
+            let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
+            match name.as_str() {
+                "--switches" => options.switches = number(name, value()?)?,
+                "--seed" => {
+                    let text = value()?;
+                    options.seed =
+                        text.parse().map_err(|_| format!("{name}: expected a number, got {text:?}"))?;
+                }
+                "--pause" => options.pause = range(name, value()?)?,
+                "--clients" => options.clients = options::clients(value()?)?,
+                "--rate" => {
+                    let rate = number(name, value()?)?;
+                    options.rate = u32::try_from(rate).map_err(|_| format!("{name}: {rate} is too much"))?;
+                }
+                "--observe" => options.observe = seconds(name, value()?)?,
+                "--binary" => options.binary = Some(PathBuf::from(value()?)),
+                "--json" => options.json = true,
+                _ => return Err(format!("unknown option {name}\n{USAGE}")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn range(name: &str, text: &str) -> Result<(usize, usize), String> {
+    let bounds = text.split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    let bounds = bounds.filter(|(from, to)| from <= to);
+    bounds.ok_or_else(|| format!("{name}: expected milliseconds such as 200-3000, got {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_read_and_nonsense_is_refused() {
+        let parse = |text: &str| Options::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        let options = parse("--switches 4 --seed 7 --pause 10-20 --rate 5 --clients franz --json");
+        let expected = Options {
+            switches: 4,
+            seed: 7,
+            pause: (10, 20),
+            clients: vec![ClientKind::Franz],
+            rate: 5,
+            json: true,
+            ..Options::default()
+        };
+        assert_eq!(options, Ok(expected));
+        for wrong in ["--switches 0", "--pause 3", "--pause 9-3", "--seed x", "--seed", "failover"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
