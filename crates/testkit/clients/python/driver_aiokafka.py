@@ -21,9 +21,10 @@ async def produce(spec, stop):
     producer = AIOKafkaProducer(**{"acks": "all", **config(spec)})
     await producer.start()
     due, seq, sending = time.monotonic(), 0, set()
+    turns = [asyncio.Lock() for _ in range(spec.partitions)]
     while not stop.is_set():
         # A send that waits for metadata must not hold up the ones to other partitions.
-        task = asyncio.create_task(send(producer, spec, seq))
+        task = asyncio.create_task(send(producer, spec, seq, turns[seq % spec.partitions]))
         sending.add(task)
         task.add_done_callback(sending.discard)
         seq += 1
@@ -34,9 +35,12 @@ async def produce(spec, stop):
         await asyncio.wait(sending, timeout=spec.flush)
 
 
-async def send(producer, spec, seq):
+async def send(producer, spec, seq, turn):
     try:
-        meta = await producer.send_and_wait(spec.topic, spec.value(seq), partition=seq % spec.partitions)
+        # Sends that wait for room wake up in any order: those to one partition are queued one after the other.
+        async with turn:
+            queued = await producer.send(spec.topic, spec.value(seq), partition=seq % spec.partitions)
+        meta = await queued
         emit("ack", p=meta.partition, o=meta.offset, seq=seq)
     except KafkaError as e:
         error(e)
