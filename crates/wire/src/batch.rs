@@ -1,9 +1,11 @@
 //! Record batches: the header of format v2, and a walker over a blob of batches.
 //!
-//! `baseOffset` and `partitionLeaderEpoch` lie outside the CRC, so both are patched in place. The walker finds the
-//! headers and passes over the records without looking at them. It is made for bytes that are still arriving, for
-//! blobs that end inside a batch (a broker cuts a fetch off at its size limit), and for the message formats 0 and 1.
+//! `baseOffset` and `partitionLeaderEpoch` lie outside the CRC, so both are patched in place; `producerId` lies inside, and the
+//! CRC is patched with it. The walker finds the headers and passes over the records without looking at them. It is made for
+//! bytes that are still arriving, for blobs that end inside a batch (a broker cuts a fetch off at its size limit), and for the
+//! message formats 0 and 1.
 
+use crate::crc::change_of_crc;
 use crate::error::DecodeError;
 
 /// Where `baseOffset` (int64) sits in a batch.
@@ -125,6 +127,25 @@ pub fn patch_base_offset(batch: &mut [u8], offset: i64) -> bool {
 #[must_use]
 pub fn patch_partition_leader_epoch(batch: &mut [u8], epoch: i32) -> bool {
     patch(batch, PARTITION_LEADER_EPOCH_AT, &epoch.to_be_bytes())
+}
+
+/// Overwrites `producerId` of the batch of format 2 whose header stands at the start of `header`, and makes its CRC fit again;
+/// false when too few bytes are there. The new CRC follows from the old one and the length that the header tells: no record
+/// is read, and a CRC that was wrong stays wrong.
+#[must_use]
+pub fn patch_producer_id(header: &mut [u8], id: i64) -> bool {
+    let Some(header) = header.first_chunk_mut::<HEADER_LEN>() else { return false };
+    let (Some(old), Some(crc), Some(length)) =
+        (at(header, PRODUCER_ID_AT), at(header, CRC_AT), at(header, BATCH_LENGTH_AT))
+    else {
+        return false;
+    };
+    let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(0);
+    let after = (length + LOG_OVERHEAD).checked_sub(PRODUCER_ID_AT + 8).and_then(|n| u32::try_from(n).ok());
+    let Some(after) = after else { return false };
+    let change = i64::from_be_bytes(old) ^ id;
+    let crc = u32::from_be_bytes(crc) ^ change_of_crc(&change.to_be_bytes(), after);
+    patch(header, PRODUCER_ID_AT, &id.to_be_bytes()) && patch(header, CRC_AT, &crc.to_be_bytes())
 }
 
 fn patch(batch: &mut [u8], at: usize, with: &[u8]) -> bool {
@@ -285,6 +306,34 @@ mod tests {
         assert_eq!(BatchHeader::parse(&batch[..HEADER_LEN - 1]), None);
         batch[MAGIC_AT] = 1;
         assert_eq!(BatchHeader::parse(&batch), None);
+    }
+
+    #[test]
+    fn the_crc_follows_the_producer_id_over_batches_of_any_length() {
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random
+        };
+        for round in 0..2_000 {
+            let records = usize::try_from(next() % 5_000).unwrap();
+            let mut batch: Vec<u8> = (0..HEADER_LEN + records).map(|_| next().to_le_bytes()[0]).collect();
+            let length = i32::try_from(batch.len() - LOG_OVERHEAD).unwrap();
+            batch[BATCH_LENGTH_AT..][..4].copy_from_slice(&length.to_be_bytes());
+            batch[MAGIC_AT] = 2;
+            let crc = crate::crc::crc32c(&batch[ATTRIBUTES_AT..]);
+            batch[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
+            let id = next().cast_signed();
+            // Only the header is at hand.
+            assert!(patch_producer_id(&mut batch[..HEADER_LEN], id));
+            let header = BatchHeader::parse(&batch).unwrap();
+            let crc = u32::from_be_bytes(batch[CRC_AT..][..4].try_into().unwrap());
+            let wanted = (id, crate::crc::crc32c(&batch[ATTRIBUTES_AT..]));
+            assert_eq!((header.producer_id, crc), wanted, "round {round}, {records} bytes of records");
+        }
+        assert!(!patch_producer_id(&mut record_batch(0, 1).to_vec()[..HEADER_LEN - 1], 1));
     }
 
     #[test]

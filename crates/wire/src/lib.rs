@@ -5,6 +5,7 @@
 //! Numbers from the wire are hostile; each is checked against the bytes that are there before anything is done with it.
 
 pub mod batch;
+pub mod crc;
 pub mod cursor;
 pub mod edit;
 pub mod error;
