@@ -4,6 +4,7 @@ use crate::reconcile::{Chain, Watched};
 use pointsman_core::{
     config::{Address, VirtualClusterConfig},
     offer::Offer,
+    producer_ids::ProducerIds,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
 };
 use std::sync::Arc;
@@ -33,6 +34,7 @@ fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> Virtual
             cluster: cluster.clone(),
             since: chain.machine.since(),
             epoch_base: chain.machine.epoch_base(),
+            producer_ids: ProducerIds::new(&config.name, chain.machine.term()),
         }),
         chain: shared,
         switching: chain.machine.switching(),

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod metrics;
 pub mod offer;
 pub mod plan;
+pub mod producer_ids;
 pub mod rules;
 pub mod session;
 pub mod signal;

@@ -3,7 +3,9 @@
 //! The control plane publishes a new [`Snapshot`] for each change; the data plane reads the newest one and never
 //! changes it. What grows by observation alone (leaders, coordinators, topic ids) sits in cells that snapshots share.
 
-use crate::{config::Address, offer::Offer, topic_ids::TopicIds, topology::TopologyCell};
+use crate::{
+    config::Address, offer::Offer, producer_ids::ProducerIds, topic_ids::TopicIds, topology::TopologyCell,
+};
 use std::sync::Arc;
 
 /// Everything that decides, at one moment.
@@ -68,4 +70,6 @@ pub struct Active {
     pub since: u64,
     /// Added to real leader epochs; above every virtual epoch that clients were shown before this switch.
     pub epoch_base: i32,
+    /// What producer ids are on this cluster, in this term of the chain.
+    pub producer_ids: ProducerIds,
 }

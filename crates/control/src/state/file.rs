@@ -101,8 +101,14 @@ mod tests {
             reason: "quorum lost".into(),
             decided_in_ms: Some(12.3),
         };
-        let saved =
-            Saved { active: Some("b".into()), since: 7, epoch_base: 1024, pinned: false, forced: false };
+        let saved = Saved {
+            active: Some("b".into()),
+            since: 7,
+            epoch_base: 1024,
+            term: 1,
+            pinned: false,
+            forced: false,
+        };
         let main = VirtualState {
             failover: saved,
             switches_total: 1,
@@ -142,6 +148,12 @@ mod tests {
         fs::write(&store.path, &good[..good.len() / 2]).unwrap();
         let message = store.load().unwrap_err().to_string();
         assert!(message.contains("damaged") && message.contains("move it away"), "{message}");
+    }
+
+    #[test]
+    fn a_state_from_before_terms_is_of_the_first_one() {
+        let saved: Saved = serde_json::from_str(r#"{"active":"b","since":7,"epoch_base":1024}"#).unwrap();
+        assert_eq!(saved, Saved { active: Some("b".into()), since: 7, epoch_base: 1024, ..Saved::default() });
     }
 
     #[test]

@@ -252,6 +252,10 @@ pub struct Machine {
     phase: Phase,
     /// Epoch base of the active cluster, or of the next one.
     epoch_base: i32,
+    /// How often the chain has moved to another cluster than the one that served last.
+    term: u32,
+    /// The cluster that served last; `None`: none did in this term.
+    last: Option<Arc<str>>,
     /// Generation of the newest fence or activation; 0: there was none since the state began.
     since: u64,
     /// When the active cluster became so.
@@ -298,6 +302,8 @@ impl Machine {
             seen: HashMap::new(),
             phase: Phase::Closed(None),
             epoch_base: 0,
+            term: 0,
+            last: None,
             since: 0,
             activated: Now::ZERO,
             pinned: false,
@@ -337,6 +343,11 @@ impl Machine {
     /// Added to the real leader epochs of the active cluster.
     pub fn epoch_base(&self) -> i32 {
         self.epoch_base
+    }
+
+    /// How often the chain has moved to another cluster than the one that served last: 0 for the first one.
+    pub fn term(&self) -> u32 {
+        self.term
     }
 
     /// When to step with [`Input::Timer`], if nothing happens before.
@@ -484,6 +495,9 @@ impl Machine {
         };
         self.since = next(moment.generation);
         self.activated = moment.now;
+        if self.last.replace(cluster.clone()).is_some_and(|last| last != cluster) {
+            self.term = self.term.saturating_add(1);
+        }
         let chosen = reason == Reason::Command && wanted.is_some();
         self.pinned = chosen && self.chain.first() != Some(&cluster);
         self.forced = self.standing(&cluster) != Standing::Quorum;

@@ -13,6 +13,9 @@ pub struct Saved {
     pub since: u64,
     /// Epoch base of the active cluster, or the one reserved for the next.
     pub epoch_base: i32,
+    /// How often the chain has moved to another cluster than the one that served last.
+    #[serde(default)]
+    pub term: u32,
     /// An operator chose the active cluster.
     #[serde(default)]
     pub pinned: bool,
@@ -28,6 +31,7 @@ impl Machine {
             active: self.active().cloned(),
             since: self.since,
             epoch_base: self.epoch_base,
+            term: self.term,
             pinned: self.pinned,
             forced: self.forced,
         }
@@ -39,6 +43,12 @@ impl Machine {
         let mut machine = Machine::new(chain, rules);
         machine.since = saved.since;
         machine.epoch_base = saved.epoch_base;
+        machine.term = saved.term;
+        machine.last = saved.active.clone();
+        if saved.active.is_none() && saved.since > 0 {
+            // Between the two phases: some cluster may have served the next term, and nobody knows which.
+            machine.term = saved.term.saturating_add(2);
+        }
         machine.pinned = saved.pinned;
         machine.forced = saved.forced;
         machine.activated = now;

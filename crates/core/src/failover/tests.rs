@@ -289,6 +289,43 @@ fn a_restart_goes_on_with_the_active_cluster_and_its_epoch_base() {
 }
 
 #[test]
+fn a_term_ends_with_the_move_to_another_cluster_and_only_with_it() {
+    let mut world = World::serving();
+    assert_eq!(world.machine.term(), 0);
+    world.standing("b", Standing::Lost);
+    world.standing("a", Standing::Lost);
+    world.fenced();
+    world.standing("a", Standing::Quorum);
+    assert_eq!((world.active(), world.machine.term()), (Some("a"), 0), "back on the same cluster");
+    world.standing("b", Standing::Quorum);
+    world.standing("a", Standing::Lost);
+    world.fenced();
+    assert_eq!((world.active(), world.machine.term()), (Some("b"), 1));
+    world.machine = Machine::restore(&world.machine.saved(), chain(), rules(), Now::ZERO);
+    assert_eq!(world.machine.term(), 1);
+    world.standing("a", Standing::Quorum);
+    world.standing("b", Standing::Lost);
+    world.fenced();
+    assert_eq!((world.active(), world.machine.term()), (Some("a"), 2));
+}
+
+#[test]
+fn a_term_that_may_have_begun_before_a_crash_is_not_given_to_another_cluster() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    let fencing = world.machine.saved();
+    world.fenced();
+    assert_eq!((world.active(), world.machine.term()), (Some("b"), 1));
+    for (active, lost) in [("a", "b"), ("b", "a")] {
+        world.machine = Machine::restore(&fencing, chain(), rules(), Now::ZERO);
+        world.standing(lost, Standing::Lost);
+        world.standing(active, Standing::Quorum);
+        world.fenced();
+        assert_eq!((world.active(), world.machine.term()), (Some(active), 2));
+    }
+}
+
+#[test]
 fn a_chain_without_the_active_cluster_leaves_it() {
     let mut world = World::serving();
     let mut moment = Moment { now: S, generation: &mut world.generation, max_epoch: 0 };

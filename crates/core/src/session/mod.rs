@@ -30,6 +30,7 @@ use crate::{
     config::Address,
     limits,
     metrics::{CloseReason, VirtualClusterMetrics},
+    producer_ids::ProducerIds,
     rules::Context,
     signal::Signal,
     snapshot::{Active, VirtualCluster},
@@ -358,7 +359,7 @@ impl View {
     fn of_none(session: &Session) -> Option<Self> {
         let virtual_cluster = session.virtual_cluster.clone();
         let cluster = virtual_cluster.chain.first()?.clone();
-        let active = Active { cluster, since: 0, epoch_base: 0 };
+        let active = Active { cluster, since: 0, epoch_base: 0, producer_ids: ProducerIds::default() };
         Some(Self { virtual_cluster, active, topology: Arc::default() })
     }
 
