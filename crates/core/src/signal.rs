@@ -20,6 +20,14 @@ pub enum Signal {
         /// Name of the cluster.
         cluster: Arc<str>,
     },
+    /// A broker handed out a producer id that is too large to be translated; its client did not get it. Nothing but the log can
+    /// help: such ids come from another proxy, or from a broker that is not Kafka.
+    ProducerIdTooLarge {
+        /// Name of the cluster.
+        cluster: Arc<str>,
+        /// The id.
+        id: i64,
+    },
 }
 
 /// How a connection to a broker failed.

@@ -1,4 +1,5 @@
-//! Promise 1: no upstream address, node id, cluster id or topic id reaches a client, for every api and version offered.
+//! Promise 1: no upstream address, node id, cluster id or topic id reaches a client, for every api and version offered; after the
+//! first switch no real producer id does either.
 //!
 //! Every field of every response is filled, those that could identify the real cluster with recognisable values, chosen by the
 //! *names* of fields and not by the marks that the translation itself goes by. What a session then hands to its client is
@@ -8,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use pointsman_core::{
     Now,
     config::Address,
+    producer_ids::ProducerIds,
     rules,
     session::{Output, Session},
     snapshot::{Active, Cluster, VirtualCluster},
@@ -31,6 +33,8 @@ const REAL_CLUSTER: &str = "REAL-cluster-id-000000";
 const REAL_TOPIC: Uuid = Uuid::from_u128(0x7ea1_7ea1_7ea1_7ea1_7ea1_7ea1_7ea1_7ea1);
 const REAL_DIRECTORY: Uuid = Uuid::from_u128(0xd1d1_d1d1_d1d1_d1d1_d1d1_d1d1_d1d1_d1d1);
 const SLOTS: u16 = 5;
+const TERM: u32 = 3;
+const REAL_PRODUCER: i64 = 770_077;
 
 fn cluster() -> Arc<Cluster> {
     let topology = TopologyCell::default();
@@ -56,6 +60,10 @@ fn cluster() -> Arc<Cluster> {
     })
 }
 
+fn producers() -> ProducerIds {
+    ProducerIds::new("main", TERM)
+}
+
 fn virtual_cluster() -> Arc<VirtualCluster> {
     let cluster = cluster();
     let slot = |n| Address { host: "proxy.example.com".into(), port: 9092 + n };
@@ -65,7 +73,12 @@ fn virtual_cluster() -> Arc<VirtualCluster> {
         slots: (0..SLOTS).map(slot).collect(),
         shared_port: false,
         chain: vec![cluster.clone()],
-        active: Some(Active { cluster, since: 1, epoch_base: 1000 }),
+        active: Some(Active {
+            cluster,
+            since: 1,
+            epoch_base: 1000,
+            producer_ids: ProducerIds::new("main", TERM),
+        }),
         switching: false,
         offer: Arc::new(rules::ours()),
         topic_ids: Arc::new(TopicIds::new("main", [])),
@@ -93,6 +106,7 @@ fn request(key: i16, version: i16, virtual_topic: Uuid) -> Bytes {
             "TopicId" => Some(Value::Uuid(virtual_topic.into_bytes())),
             "Name" | "Topic" | "TopicName" if !path.contains("Configs") => Some("topic".into()),
             "CurrentLeaderEpoch" => Some(1003.into()),
+            "ProducerId" | "V3AndBelowProducerId" => producers().given(REAL_PRODUCER).map(Into::into),
             _ => None,
         }
     });
@@ -138,6 +152,7 @@ fn real(path: &str, field: &Field) -> Option<Value> {
         (Type::Int32 | Type::Uint16, "Port") => Some(REAL_PORT.into()),
         (Type::String, "ClusterId") => Some(REAL_CLUSTER.into()),
         (Type::Uuid, _) if name.contains("Directory") => Some(Value::Uuid(REAL_DIRECTORY.into_bytes())),
+        (Type::Int64, _) if name.ends_with("ProducerId") => Some(REAL_PRODUCER.into()),
         (Type::Uuid, "TopicId") => Some(Value::Uuid(REAL_TOPIC.into_bytes())),
         (Type::Int16, _) if name.ends_with("ErrorCode") => Some(0.into()),
         _ => None,
@@ -147,11 +162,15 @@ fn real(path: &str, field: &Field) -> Option<Value> {
 /// The first real identifier in a value, with its path.
 fn leak(value: &Value, path: &str) -> Option<String> {
     let found = match value {
-        Value::Int(n) => [NODE, OTHER_NODE, REAL_PORT].iter().any(|real| i64::from(*real) == *n),
+        Value::Int(n) => {
+            *n == REAL_PRODUCER || [NODE, OTHER_NODE, REAL_PORT].iter().any(|real| i64::from(*real) == *n)
+        }
         Value::String(s) => {
             s.contains(REAL_HOST) || s.contains(REAL_CLUSTER) || s.contains(&NODE.to_string())
         }
         Value::Uuid(id) => [REAL_TOPIC, REAL_DIRECTORY].iter().any(|real| real.as_bytes() == id),
+        // A consumer compares these with the ids in the batches beside them, which are the log's own too.
+        Value::Array(_) if path.ends_with(".AbortedTransactions") => false,
         Value::Array(items) => return items.iter().find_map(|item| leak(item, path)),
         Value::Struct(fields) => return leak_in(fields, path),
         _ => false,
@@ -202,10 +221,20 @@ fn nothing_real_reaches_a_client_in_any_api_and_version_offered() {
 }
 
 #[test]
-fn the_check_would_see_a_leak_in_every_api_that_carries_addresses() {
-    for key in [0, 1, 3, 10, 32, 33, 44, 55, 60, 74, 78, 79] {
+fn the_check_would_see_a_leak_in_every_api_that_carries_identifiers() {
+    for key in [0, 1, 3, 10, 22, 26, 32, 33, 44, 55, 60, 61, 65, 66, 74, 78, 79] {
         let (_, max) = rules::ours().apis[&key];
         assert!(leak_in(&response(key, max), "").is_some(), "api key {key}");
+    }
+}
+
+#[test]
+fn producer_ids_that_come_out_are_those_that_clients_have() {
+    let given = producers().given(REAL_PRODUCER).expect("fits");
+    assert_eq!(through_a_session(22, 4).int("ProducerId"), given);
+    assert_eq!(through_a_session(26, 5).int("ProducerId"), given);
+    for (key, array) in [(65, "TransactionStates"), (66, "TransactionStates")] {
+        assert!(through_a_session(key, 0).structs(array).all(|state| state.int("ProducerId") == given));
     }
 }
 

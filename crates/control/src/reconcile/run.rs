@@ -195,6 +195,14 @@ impl Reconciler {
                     cluster.refresher.refresh();
                 }
             }
+            Signal::ProducerIdTooLarge { cluster, id } => {
+                tracing::error!(
+                    cluster = &**cluster,
+                    id,
+                    "a broker handed out a producer id of 2^36 or more, which Pointsman cannot carry over a switch; \
+                     the producer was told to ask again. Is the cluster reached through another proxy that changes ids?"
+                );
+            }
         }
     }
 

@@ -1,16 +1,17 @@
 //! From the client's identifiers to the active cluster's: one pass over a request body, in place.
 //!
 //! Ids of topics, nodes and leader epochs have a fixed length, so the bytes are patched where they stand. The same pass notes what
-//! routing needs: partitions, groups, transactional ids, and the identity of each produced batch. Records are never read.
+//! routing needs: partitions, groups, transactional ids, and the identity of each produced batch. Producer ids are patched too, in
+//! batches together with the checksum. Records are never read.
 
-use super::{Context, Fail, PartitionIds, Partitions, Route, Rule};
-use crate::topology::CoordinatorKind;
+use super::{Context, Fail, PartitionIds, Partitions, Route, Rule, transactions};
+use crate::{producer_ids::ProducerIds, topology::CoordinatorKind};
 use pointsman_wire::{
-    batch::BatchHeader,
+    batch::{BatchEvent, BatchHeader, Batches, patch_producer_id},
     cursor::{Cursor, Event, Kind},
     error::DecodeError,
     schema::{Entity, Message},
-    tables::{fetch_request, produce_request},
+    tables::{end_txn_request, fetch_request, init_producer_id_request, produce_request},
 };
 use std::{ops::Range, sync::Arc};
 use uuid::Uuid;
@@ -35,9 +36,26 @@ pub struct PartitionRef {
     pub producer: Option<Producer>,
     /// Whether the client's leader epoch is of an older generation.
     pub fenced: bool,
+    /// Whether its first record batch belongs to a transaction of another term, that is of another cluster.
+    pub stale_transaction: bool,
 }
 
-/// Who made a batch, and its place among that producer's batches.
+impl PartitionRef {
+    /// A partition of which nothing more is known.
+    pub(crate) const fn new(topic: usize, index: i32) -> Self {
+        Self { topic, index, producer: None, fenced: false, stale_transaction: false }
+    }
+
+    /// Notes whose the batch is that `records`, as the client sent them, begin with.
+    pub(crate) fn note_batch(&mut self, records: &[u8], cx: &Context<'_>) {
+        let batch = BatchHeader::parse(records);
+        self.producer = batch.and_then(|b| Producer::of(&b));
+        let stale = |b: BatchHeader| cx.active.producer_ids.is_of_another_term(b.producer_id);
+        self.stale_transaction = batch.is_some_and(|b| b.is_transactional() && stale(b));
+    }
+}
+
+/// Who made a batch, with the id that the client knows, and its place among that producer's batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Producer {
     /// Producer id.
@@ -69,6 +87,12 @@ pub struct Scan {
     pub foreign_ids: Vec<Uuid>,
     /// Produce with `acks=0`: there will be no response.
     pub no_response: bool,
+    /// A producer id in it was given in another term: the active cluster knows nothing of its transactions.
+    pub stale_producer: bool,
+    /// Of an EndTxn: commit, not abort.
+    pub commits: bool,
+    /// Of an InitProducerId: how long a transaction may take, in milliseconds.
+    pub transaction_timeout: Option<i32>,
     /// Of a Fetch: its session and how long it waits.
     pub fetch: FetchTerms,
 }
@@ -204,17 +228,22 @@ impl Scanner<'_> {
             Entity::TopicId => self.topic_id(field.id, bytes),
             Entity::BrokerId => return self.node(field.name, bytes),
             Entity::LeaderEpoch => self.epoch(field.id, bytes),
+            Entity::ProducerId => self.producer_id(bytes),
             _ => {}
         }
         let ids = self.ids();
         if field.id == ids.index && bytes.len() == 4 {
             let topic = self.scan.topics.len().saturating_sub(1);
             let index = read_i32(bytes);
-            self.scan.partitions.push(PartitionRef { topic, index, producer: None, fenced: false });
+            self.scan.partitions.push(PartitionRef::new(topic, index));
         }
         match self.key {
             0 if field.id == produce_request::ACKS => self.scan.no_response = bytes == [0, 0],
             1 => self.fetch_terms(event, bytes),
+            transactions::INIT_PRODUCER_ID => self.init_producer_id(field.id, bytes),
+            transactions::END_TXN if field.id == end_txn_request::COMMITTED => {
+                self.scan.commits = bytes != [0];
+            }
             _ => {}
         }
         Ok(())
@@ -279,17 +308,58 @@ impl Scanner<'_> {
         }
     }
 
-    /// Only the first chunk of a partition's records starts with a batch header.
-    fn records(&mut self, event: &Event, bytes: &[u8]) {
+    fn producer_id(&mut self, bytes: &mut [u8]) {
+        let Ok(id) = <[u8; 8]>::try_from(&*bytes).map(i64::from_be_bytes) else { return };
+        let ids = &self.cx.active.producer_ids;
+        let stale = ids.is_of_another_term(id);
+        self.scan.stale_producer |= stale;
+        // There is no state to go on with: the producer gets a new id.
+        let anew = stale && self.key == transactions::INIT_PRODUCER_ID;
+        bytes.copy_from_slice(&if anew { -1 } else { ids.upstream(id) }.to_be_bytes());
+    }
+
+    /// The epoch stands behind the id that it belongs to.
+    fn init_producer_id(&mut self, field: u16, bytes: &mut [u8]) {
+        match field {
+            init_producer_id_request::PRODUCER_EPOCH if self.scan.stale_producer => bytes.fill(0xff),
+            init_producer_id_request::TRANSACTION_TIMEOUT_MS => {
+                self.scan.transaction_timeout = Some(read_i32(bytes));
+            }
+            _ => {}
+        }
+    }
+
+    /// The body is complete, so a partition's records come in one piece, with the header of a batch at its start.
+    fn records(&mut self, event: &Event, bytes: &mut [u8]) {
         if event.field.id != self.ids().records {
             return;
         }
         let Some(partition) = self.scan.partitions.last_mut() else { return };
-        if partition.producer.is_none()
-            && let Some(batch) = BatchHeader::parse(bytes)
-        {
-            partition.producer = Producer::of(&batch);
+        partition.note_batch(bytes, self.cx);
+        let ids = &self.cx.active.producer_ids;
+        if ids.is_first_term() {
+            return;
         }
+        let mut batches = Batches::new(bytes.len());
+        // What follows a batch that is no batch is left as it is: the broker will refuse it.
+        while let Ok(Some(next)) = batches.next(&bytes[batches.position()..]) {
+            match next {
+                BatchEvent::Header { at, header: Some(header), .. } => {
+                    patch_batch(&mut bytes[at..], &header, ids);
+                }
+                BatchEvent::End => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Puts the producer id that the active cluster gets into a batch, of which at least the header is there.
+pub(crate) fn patch_batch(bytes: &mut [u8], header: &BatchHeader, ids: &ProducerIds) {
+    let id = ids.upstream(header.producer_id);
+    if id != header.producer_id {
+        let patched = patch_producer_id(bytes, id);
+        debug_assert!(patched, "the header is there");
     }
 }
 

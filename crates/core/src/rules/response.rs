@@ -3,7 +3,7 @@
 //! Driven by the entities of the schema tables, so that a field that carries a node id, an address, a cluster id or a topic id is
 //! translated in every api and version, also in those that no rule mentions.
 
-use super::{Context, error};
+use super::{Context, error, transactions};
 use pointsman_wire::{
     batch::{BatchEvent, Batches, PARTITION_LEADER_EPOCH_AT},
     cursor::{Event, Kind},
@@ -15,12 +15,17 @@ use pointsman_wire::{
 use uuid::Uuid;
 
 const COMMIT: &str = "OffsetCommitResponse";
+const DESCRIBE_PRODUCERS: i16 = 61;
+const DESCRIBE_TRANSACTIONS: i16 = 65;
+const LIST_TRANSACTIONS: i16 = 66;
 
 /// What came of a translation.
 #[derive(Debug, Default)]
 pub struct Translated {
     /// Real topic ids of topics that are not known: clients were shown the nil id instead.
     pub unknown_topics: usize,
+    /// A producer id that is too large to be given to a client, who gets none instead.
+    pub unfit_producer: Option<i64>,
     /// The answer says that leaders are not where the topology has them.
     pub stale_leader: bool,
     /// The answer says that a coordinator is not where it was asked for.
@@ -45,14 +50,15 @@ pub fn translate(
 ) -> Result<Translated, DecodeError> {
     let flexible = message.is_flexible(version);
     let commit = message.name == COMMIT;
-    let mut state =
-        State { cx, foreign, flexible, commit, slot: -1, topic: None, done: Translated::default() };
+    let (key, done) = (message.key, Translated::default());
+    let mut state = State { cx, key, foreign, flexible, commit, slot: -1, topic: None, done };
     editor.edit(message, version, body, |event, bytes, edits| state.event(event, bytes, edits))?;
     Ok(state.done)
 }
 
 struct State<'a> {
     cx: &'a Context<'a>,
+    key: i16,
     foreign: &'a [Uuid],
     flexible: bool,
     /// An answer to OffsetCommit.
@@ -104,8 +110,28 @@ impl State<'_> {
                     edits.replace(event.at, event.len, id.as_bytes());
                 }
             }
+            Entity::ProducerId => self.producer_id(event, bytes, edits),
             Entity::DirectoryId => edits.replace(event.at, event.len, Uuid::nil().as_bytes()),
             _ => {}
+        }
+    }
+
+    /// In a Fetch response ids stay the log's own, in batches as in the list of aborted transactions: consumers compare them with
+    /// each other only.
+    fn producer_id(&mut self, event: &Event, bytes: &[u8], edits: &mut Edits) {
+        let Ok(id) = bytes.try_into().map(i64::from_be_bytes) else { return };
+        let ids = &self.cx.active.producer_ids;
+        let shown = match self.key {
+            transactions::INIT_PRODUCER_ID | transactions::END_TXN => {
+                let given = ids.given(id);
+                self.done.unfit_producer = self.done.unfit_producer.or(given.is_none().then_some(id));
+                given.unwrap_or(-1)
+            }
+            DESCRIBE_PRODUCERS | DESCRIBE_TRANSACTIONS | LIST_TRANSACTIONS => ids.described(id),
+            _ => id,
+        };
+        if shown != id {
+            edits.replace(event.at, event.len, &shown.to_be_bytes());
         }
     }
 

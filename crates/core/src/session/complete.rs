@@ -10,9 +10,10 @@ use crate::{
     Now, limits,
     metrics::CloseReason,
     rules::{
-        Context, Fail, Route, k03_metadata, k10_find_coordinator,
+        Context, Fail, Route, error, k03_metadata, k10_find_coordinator,
         response::{self, Translated},
     },
+    signal::Signal,
     topology::{CoordinatorKind, NodeId},
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -82,8 +83,18 @@ impl Session {
         learn(exchange, &frame, &cx, now)?;
         self.note_member(id, &frame);
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
+        if exchange.stands_for.is_some() {
+            let (answer, seen) = translated(exchange, &frame, &cx)?;
+            self.note(id, &seen, out);
+            self.answer(id, self.unfit(&seen, out).unwrap_or(answer), out);
+            return Ok(());
+        }
         let (reply, seen) = reply(exchange, &frame, &cx)?;
         self.note(id, &seen, out);
+        if let Some(refusal) = self.unfit(&seen, out) {
+            self.answer(id, refusal, out);
+            return Ok(());
+        }
         if seen.unknown_topics > 0
             && let Some(exchange) = self.exchange(id)
         {
@@ -242,6 +253,15 @@ impl Session {
         if let Some(active) = self.active() {
             keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
         }
+    }
+
+    /// A producer id that is too large to be marked with its term is kept from the client, who asks again.
+    fn unfit(&self, seen: &Translated, out: &mut Output) -> Option<Struct> {
+        let id = seen.unfit_producer?;
+        let cluster = self.cluster()?;
+        out.signals.push(Signal::ProducerIdTooLarge { cluster, id });
+        let refusal = Struct::new().with("ErrorCode", error::COORDINATOR_LOAD_IN_PROGRESS);
+        Some(refusal.with("ProducerId", -1).with("ProducerEpoch", -1))
     }
 
     /// Who is in a group where, for the way back.

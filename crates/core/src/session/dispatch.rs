@@ -70,6 +70,7 @@ impl Session {
         self.exchanges.push_back(Exchange {
             rule,
             version,
+            stands_for: None,
             correlation,
             received: now,
             scan: Scan::default(),
@@ -96,6 +97,7 @@ impl Session {
         self.exchanges.push_back(Exchange {
             rule,
             version: 0,
+            stands_for: None,
             correlation,
             received: now,
             scan,
@@ -127,6 +129,7 @@ impl Session {
                 if let Some(exchange) = self.exchange(id) {
                     exchange.scan = scan;
                 }
+                let Some(frame) = self.end_stale(id, frame, out) else { return };
                 let until = now + limits::LOOKUP_WAIT;
                 self.waiting = Some(Waiting { id, frame, until, asked: Asked::Nothing });
                 self.route_waiting(now, out);
@@ -244,7 +247,7 @@ impl Session {
             exchange.state = State::Silent;
             return;
         }
-        let (key, version) = (exchange.rule.key, exchange.version);
+        let (key, version) = exchange.stands_for.unwrap_or((exchange.rule.key, exchange.version));
         if let Some(message) = tables::response(key, version) {
             refuse::fit(message.fields, &mut body);
         }

@@ -17,6 +17,8 @@ pub(super) type ExchangeId = u64;
 pub(super) struct Exchange {
     pub(super) rule: &'static Rule,
     pub(super) version: i16,
+    /// What the client asked (api key and version), where something else was sent in its place.
+    pub(super) stands_for: Option<(i16, i16)>,
     /// The client's correlation id.
     pub(super) correlation: i32,
     pub(super) received: Now,

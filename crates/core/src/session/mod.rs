@@ -24,6 +24,7 @@ mod refuse;
 mod route;
 mod send;
 pub mod stream;
+mod transactions;
 
 use crate::{
     Now,
@@ -96,6 +97,8 @@ pub struct Session {
     incoming: Option<Incoming>,
     fetch_sessions: HashMap<i32, NodeId>,
     share_broker: Option<NodeId>,
+    /// `transaction.timeout.ms` of this connection's producer, as far as it said so.
+    transaction_timeout: Option<i32>,
     gate: Arc<Gate>,
     members: Arc<Members>,
     metrics: Arc<VirtualClusterMetrics>,
@@ -174,6 +177,7 @@ impl Session {
             incoming: None,
             fetch_sessions: HashMap::new(),
             share_broker: None,
+            transaction_timeout: None,
             gate,
             members: Arc::default(),
             metrics,

@@ -8,17 +8,16 @@ use super::{
 };
 use crate::{
     Now, limits,
-    rules::{
-        Context, error,
-        request::{Producer, Scan},
-    },
+    rules::{Context, error, request::Scan, transactions},
     topology::NodeId,
 };
 use bytes::Bytes;
 use pointsman_wire::{
-    batch::{BatchHeader, HEADER_LEN},
+    batch::{Batches, HEADER_LEN},
     write::Writer,
 };
+
+const PRODUCE: i16 = 0;
 
 /// Where the records of a partition go.
 enum Decision {
@@ -41,7 +40,7 @@ impl Session {
     ) -> bool {
         let Some(first) = input.get(..HEADER_LEN.min(body.cursor.blob_left())) else { return false };
         if let Some(partition) = self.exchange(body.id).and_then(|e| e.scan.partitions.last_mut()) {
-            partition.producer = BatchHeader::parse(first).and_then(|b| Producer::of(&b));
+            partition.note_batch(first, cx);
         }
         match self.decide(incoming, body, cx, now) {
             Decision::Wait => {
@@ -51,7 +50,11 @@ impl Session {
                 }
                 return false;
             }
-            Decision::Broker(node) => self.begin_part(incoming, body, node, out),
+            Decision::Broker(node) => {
+                let records = body.cursor.blob_left();
+                body.batches = (!cx.active.producer_ids.is_first_term()).then(|| Batches::new(records));
+                self.begin_part(incoming, body, node, out);
+            }
             Decision::Refused(code) => {
                 body.refused.entry(code).or_default().push(self.last_partition(body.id));
             }
@@ -71,6 +74,9 @@ impl Session {
         }
         let Some(scan) = self.scan(body.id) else { return Decision::Nowhere };
         let Some(partition) = scan.partitions.last() else { return Decision::Nowhere };
+        if partition.stale_transaction {
+            return Decision::Refused(transactions::lost(PRODUCE, body.version));
+        }
         let topic = scan.topics.get(partition.topic).and_then(|t| t.name.as_ref());
         let known = topic.and_then(|t| cx.topology.leader(t, partition.index));
         let missing = known.is_none() && topic.is_some_and(|t| !cx.topology.topics.contains_key(t));

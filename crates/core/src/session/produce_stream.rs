@@ -23,6 +23,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
+    batch::{BatchEvent, Batches},
     cursor::{Cursor, Event, Kind},
     header,
     schema::Message,
@@ -48,6 +49,7 @@ pub(super) struct Incoming {
 pub(super) struct Body {
     pub(super) id: ExchangeId,
     pub(super) shape: &'static Partitions,
+    pub(super) version: i16,
     pub(super) flexible: bool,
     pub(super) cursor: Cursor,
     pub(super) len: usize,
@@ -69,6 +71,8 @@ pub(super) struct Body {
     /// One partition is all there is.
     pub(super) whole: bool,
     pub(super) refused: BTreeMap<i16, Vec<usize>>,
+    /// The batches that are passing, where their producer ids must be patched.
+    pub(super) batches: Option<Batches>,
 }
 
 impl std::fmt::Debug for Incoming {
@@ -200,6 +204,7 @@ impl Session {
         Ok(Some(Body {
             id,
             shape,
+            version,
             flexible: message.is_flexible(version),
             cursor: Cursor::new(message, version, incoming.size - len),
             len: incoming.size - len,
@@ -213,6 +218,7 @@ impl Session {
             partitions: 0,
             whole: false,
             refused: BTreeMap::new(),
+            batches: None,
         }))
     }
 
@@ -231,7 +237,8 @@ impl Session {
             if body.undecided && !self.settle(incoming, body, input, &cx, now, out) {
                 return Ok(Stop::Suspended);
             }
-            let event = body.cursor.next(input).map_err(|e| format!("ProduceRequest: {e}"))?;
+            let Some(allowed) = body.patch_batches(input, &cx) else { return Ok(Stop::Suspended) };
+            let event = body.cursor.next(&input[..allowed]).map_err(|e| format!("ProduceRequest: {e}"))?;
             let Some(event) = event else { return Ok(Stop::Suspended) };
             if matches!(event.kind, Kind::End) {
                 return Ok(Stop::Complete);
@@ -274,7 +281,7 @@ impl Session {
             (ids::TOPIC_DATA_PARTITION_DATA_INDEX, Kind::Scalar) => {
                 let index = bytes[..].try_into().map_or(-1, i32::from_be_bytes);
                 let topic = scan.topics.len().saturating_sub(1);
-                scan.partitions.push(PartitionRef { topic, index, producer: None, fenced: false });
+                scan.partitions.push(PartitionRef::new(topic, index));
                 body.index = bytes.freeze();
             }
             (ids::TOPIC_DATA_PARTITION_DATA_RECORDS, Kind::Blob { .. }) => {
@@ -295,6 +302,26 @@ impl Session {
 }
 
 impl Body {
+    /// Within records whose producer ids are patched, a batch header passes only whole. Returns how many bytes the cursor may see.
+    fn patch_batches(&mut self, input: &mut [u8], cx: &Context<'_>) -> Option<usize> {
+        let Some(batches) = &mut self.batches else { return Some(input.len()) };
+        match batches.next(input) {
+            Ok(None) => None,
+            Ok(Some(BatchEvent::Header { len, header, .. })) => {
+                if let Some(header) = header {
+                    request::patch_batch(input, &header, &cx.active.producer_ids);
+                }
+                Some(len)
+            }
+            Ok(Some(BatchEvent::Body { len, .. })) => Some(len),
+            // What follows a batch that is no batch is left as it is: the broker will refuse it.
+            Ok(Some(BatchEvent::End)) | Err(_) => {
+                self.batches = None;
+                Some(input.len())
+            }
+        }
+    }
+
     /// The number of topics or partitions, with those before.
     fn limited(&self, count: Option<u32>) -> Result<usize, String> {
         let (most, all) = (limits::STREAMED_PARTITIONS, self.partitions + count.unwrap_or(0) as usize);

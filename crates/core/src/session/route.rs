@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     Now,
-    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef},
+    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef, transactions},
     topology::{CoordinatorKind, NodeId},
 };
 use pointsman_wire::value::Struct;
@@ -184,6 +184,11 @@ fn leaders(
         let topic = scan.topics[partition.topic].name.as_deref();
         if partition.fenced {
             refused.entry(error::FENCED_LEADER_EPOCH).or_default().push(number);
+            continue;
+        }
+        if partition.stale_transaction {
+            let code = transactions::lost(exchange.rule.key, exchange.version);
+            refused.entry(code).or_default().push(number);
             continue;
         }
         let known = topic.and_then(|t| cx.topology.leader(t, partition.index));

@@ -13,6 +13,7 @@ use pointsman_core::{
     Now,
     config::Address,
     offer::Offer,
+    producer_ids::ProducerIds,
     rules,
     session::{Close, Outgoing, Output, Session, gate::Gate},
     signal::{Failure, Signal},
@@ -128,7 +129,7 @@ impl Rig {
     fn build(primary: Arc<Cluster>, slot: Option<usize>, offer: Offer) -> Self {
         let secondary = cluster("secondary", Some(secondary_topics()));
         let topic_ids = Arc::new(TopicIds::new("main", []));
-        let active = Some(Active { cluster: primary.clone(), since: 1, epoch_base: 0 });
+        let active = Some(active(&primary, 0));
         let (gate, offer) = (Arc::new(Gate::default()), Arc::new(offer));
         let view = virtual_cluster(&[primary.clone(), secondary.clone()], active, false, &topic_ids, &offer);
         let session =
@@ -317,12 +318,12 @@ impl Rig {
 
     /// The secondary becomes active at once.
     pub(crate) fn switch(&mut self) {
-        self.adopt(Some(Active { cluster: self.secondary.clone(), since: 2, epoch_base: BASE }), false);
+        self.adopt(Some(active(&self.secondary, 1)), false);
     }
 
     /// The primary becomes active again, as a new generation.
     pub(crate) fn switch_back(&mut self) {
-        self.adopt(Some(Active { cluster: self.primary.clone(), since: 3, epoch_base: 2 * BASE }), false);
+        self.adopt(Some(active(&self.primary, 2)), false);
     }
 
     /// The primary is fenced off, the secondary follows within a moment.
@@ -338,6 +339,16 @@ impl Rig {
     /// The id by which clients know a topic.
     pub(crate) fn virtual_id(&self, topic: &str) -> Uuid {
         self.topic_ids.to_virtual(&self.primary.name, topic, Uuid::nil())
+    }
+}
+
+/// A cluster in a term of the chain.
+fn active(cluster: &Arc<Cluster>, term: u32) -> Active {
+    Active {
+        cluster: cluster.clone(),
+        since: u64::from(term) + 1,
+        epoch_base: i32::try_from(term).expect("small") * BASE,
+        producer_ids: ProducerIds::new("main", term),
     }
 }
 

@@ -13,6 +13,8 @@ mod members;
 mod order;
 mod produce_failures;
 mod produce_stream;
+mod producer_ids;
 mod split;
 mod stream;
 mod switch;
+mod transactions;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use pointsman_core::{
     Now,
     config::{Address, FailoverConfig, VirtualClusterConfig},
+    producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
     topic_ids::TopicIds,
@@ -119,7 +120,12 @@ fn snapshot(
         slots: [slot(1), slot(2)].into(),
         shared_port: true,
         chain: clusters.to_vec(),
-        active: Some(Active { cluster: clusters[active].clone(), since: generation, epoch_base }),
+        active: Some(Active {
+            cluster: clusters[active].clone(),
+            since: generation,
+            epoch_base,
+            producer_ids: ProducerIds::default(),
+        }),
         switching: false,
         offer: Arc::new(rules::ours()),
         topic_ids: topic_ids.clone(),

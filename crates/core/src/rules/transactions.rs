@@ -1,0 +1,42 @@
+//! Transactions that began on another cluster: what their clients are told, so that they abort and go on.
+//!
+//! The active cluster knows nothing of such a transaction, and its own words for that end many clients for good. The answers here
+//! are those after which clients abort: where the protocol can give the client a new id with the answer to its abort (EndTxn 5), the
+//! abortable error; before that, an error after which clients ask for a new id themselves.
+
+/// The transaction must be aborted; the producer goes on (KIP-890).
+const TRANSACTION_ABORTABLE: i16 = 120;
+/// The producer id is not known: clients abort and ask for a new one (KIP-360). Not the answer to a batch: librdkafka takes it
+/// for data loss there.
+const UNKNOWN_PRODUCER_ID: i16 = 59;
+/// To a batch: it belongs to no transaction. What brokers say to clients that do not know 120.
+const INVALID_TXN_STATE: i16 = 48;
+/// To the offsets of a transaction: clients abort (KIP-447).
+const UNKNOWN_MEMBER_ID: i16 = 25;
+
+const PRODUCE: i16 = 0;
+const ADD_PARTITIONS_TO_TXN: i16 = 24;
+const ADD_OFFSETS_TO_TXN: i16 = 25;
+/// The end of a transaction.
+pub(crate) const END_TXN: i16 = 26;
+const TXN_OFFSET_COMMIT: i16 = 28;
+/// The request for a producer id.
+pub(crate) const INIT_PRODUCER_ID: i16 = 22;
+/// Since this version the answer to EndTxn carries the producer id and epoch to go on with.
+pub(crate) const END_GIVES_ID: i16 = 5;
+
+/// Whether the requests of an api belong to a transaction.
+pub(crate) fn belongs(key: i16) -> bool {
+    matches!(key, ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN | TXN_OFFSET_COMMIT)
+}
+
+/// The error that says in an answer of this api and version that the transaction cannot be completed.
+pub(crate) fn lost(key: i16, version: i16) -> i16 {
+    match (key, version) {
+        (PRODUCE, ..11) => INVALID_TXN_STATE,
+        (TXN_OFFSET_COMMIT, ..4) => UNKNOWN_MEMBER_ID,
+        // These clients keep their id when they abort: only this error makes them ask for another.
+        (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN, _) | (END_TXN, ..END_GIVES_ID) => UNKNOWN_PRODUCER_ID,
+        _ => TRANSACTION_ABORTABLE,
+    }
+}

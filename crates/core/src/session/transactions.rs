@@ -1,0 +1,76 @@
+//! Requests of transactions that began on another cluster. The active cluster never sees them.
+//!
+//! An abort succeeds: that cluster has nothing to abort, and the other one aborts at the transaction's time-out, or when the
+//! transactional id comes back to it. Everything else is refused, so that nothing of the transaction is committed.
+
+use super::{ExchangeId, Output, Session, refuse};
+use crate::rules::{
+    self, Fail,
+    transactions::{self, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID},
+};
+use bytes::BytesMut;
+use pointsman_wire::{
+    header,
+    value::{self, Struct},
+};
+
+/// `transaction.timeout.ms` of a producer whose own is not known: the default of all clients.
+const TIMEOUT_MS: i32 = 60_000;
+
+impl Session {
+    /// Takes a translated request and returns what is to be sent: itself, something else in its place, or nothing because it
+    /// is answered.
+    pub(super) fn end_stale(
+        &mut self,
+        id: ExchangeId,
+        frame: BytesMut,
+        out: &mut Output,
+    ) -> Option<BytesMut> {
+        let exchange = self.exchange(id)?;
+        let (rule, version) = (exchange.rule, exchange.version);
+        let (key, scan) = (rule.key, &exchange.scan);
+        if key == INIT_PRODUCER_ID && !scan.keys.is_empty() {
+            self.transaction_timeout = scan.transaction_timeout;
+            return Some(frame);
+        }
+        if !scan.stale_producer || !transactions::belongs(key) {
+            return Some(frame);
+        }
+        let aborts = key == END_TXN && !scan.commits;
+        if aborts && version >= END_GIVES_ID {
+            return self.renew(id, &frame, out);
+        }
+        let code = if aborts { 0 } else { transactions::lost(key, version) };
+        let body = match rule.fail {
+            Fail::Partitions(shape, _) if !scan.partitions.is_empty() => {
+                refuse::partitions(shape, scan, None, code, None)
+            }
+            _ => Struct::new().with("ErrorCode", code),
+        };
+        self.answer(id, body, out);
+        None
+    }
+
+    /// The answer to an abort names the producer id to go on with, so the active cluster is asked for one.
+    fn renew(&mut self, id: ExchangeId, frame: &[u8], out: &mut Output) -> Option<BytesMut> {
+        let offered =
+            self.virtual_cluster.offer.apis.get(&INIT_PRODUCER_ID).map_or(-1, |(_, newest)| *newest);
+        let timeout = self.transaction_timeout.unwrap_or(TIMEOUT_MS);
+        let client = header::request_header(&frame[4..]).ok().and_then(|h| h.client_id);
+        let client = client.and_then(|id| std::str::from_utf8(id).ok());
+        let exchange = self.exchange(id)?;
+        let body = Struct::new()
+            .with("TransactionalId", exchange.scan.keys.first().map_or("", |key| key))
+            .with("TransactionTimeoutMs", timeout)
+            .with("ProducerId", -1)
+            .with("ProducerEpoch", -1);
+        let request = value::encode_request(INIT_PRODUCER_ID, offered, 0, client, &body);
+        let (Ok(request), Some(rule)) = (request, rules::rule(INIT_PRODUCER_ID)) else {
+            self.answer(id, Struct::new(), out);
+            return None;
+        };
+        exchange.stands_for = Some((exchange.rule.key, exchange.version));
+        (exchange.rule, exchange.version) = (rule, offered);
+        Some(BytesMut::from(&request[..]))
+    }
+}
