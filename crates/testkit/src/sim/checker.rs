@@ -2,7 +2,7 @@
 
 use super::oracle::Oracle;
 use pointsman_core::{Now, health::Standing, limits::FENCE_WAIT};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A promise that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct Published {
     pub(crate) generation: u64,
     pub(crate) active: Option<usize>,
     pub(crate) epoch_base: i32,
+    /// Of no meaning without an active cluster.
+    pub(crate) term: u32,
     /// First snapshot of a process that goes on from stored state.
     pub(crate) resumed: bool,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Checker {
     /// When the active cluster became so in this process.
     activated: Now,
     highest_shown: i32,
+    /// The cluster that served each term.
+    terms: BTreeMap<u32, usize>,
     commanded: bool,
     /// Where the command leads, if it says so.
     commanded_to: Option<usize>,
@@ -65,6 +69,7 @@ impl Checker {
             fence: None,
             activated: Now::ZERO,
             highest_shown: i32::MIN,
+            terms: BTreeMap::new(),
             commanded: false,
             commanded_to: None,
             force: false,
@@ -124,7 +129,8 @@ impl Checker {
             Some(active) if new.resumed => self.check_resumed(active, &before, &new, now)?,
             Some(active) => self.check_activation(active, &before, &new, now)?,
         }
-        if new.active.is_some() {
+        if let Some(active) = new.active {
+            self.check_term(active, &before, &new, now)?;
             self.last_active = new.active;
         }
         self.last = Some(new);
@@ -166,6 +172,23 @@ impl Checker {
             return Ok(());
         }
         Err(broken("no switch without lost quorum, an unbroken hold, or a command", before, new, now))
+    }
+
+    /// Producer ids carry the term: on the way back to a cluster an older term would meet what that cluster remembers.
+    fn check_term(
+        &mut self,
+        active: usize,
+        before: &Option<Published>,
+        new: &Published,
+        now: Now,
+    ) -> Result<(), Violation> {
+        if self.terms.last_key_value().is_some_and(|(newest, _)| *newest > new.term) {
+            return Err(broken("terms never fall", before, new, now));
+        }
+        match self.terms.insert(new.term, active) {
+            Some(other) if other != active => Err(broken("a term belongs to one cluster", before, new, now)),
+            _ => Ok(()),
+        }
     }
 
     fn check_resumed(

@@ -23,6 +23,10 @@ pub enum Mutation {
     EpochBaseForgotten,
     /// Epoch bases are the same after each switch.
     EpochBaseConstant,
+    /// Terms start anew with the process.
+    TermForgotten,
+    /// The term is the same after each switch.
+    TermConstant,
     /// What a switch is about to do is not stored before it is done.
     IntentNotStored,
     /// A cluster that has not been seen is taken for one with quorum.
@@ -35,7 +39,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// All broken rules.
-    pub const BROKEN: [Mutation; 13] = [
+    pub const BROKEN: [Mutation; 15] = [
         Self::FenceNotAwaited,
         Self::StaleFenceAccepted,
         Self::NoHold,
@@ -45,6 +49,8 @@ impl Mutation {
         Self::GenerationForgotten,
         Self::EpochBaseForgotten,
         Self::EpochBaseConstant,
+        Self::TermForgotten,
+        Self::TermConstant,
         Self::IntentNotStored,
         Self::UnknownIsQuorum,
         Self::LossUnheard,

@@ -53,6 +53,9 @@ impl Process {
                 if mutation == Mutation::EpochBaseForgotten {
                     saved.epoch_base = 0;
                 }
+                if mutation == Mutation::TermForgotten {
+                    saved.term = 0;
+                }
                 Machine::restore(&saved, chain.clone(), rules, now)
             }
         };

@@ -303,6 +303,7 @@ impl World {
             generation: process.generation,
             active: process.active(),
             epoch_base: process.machine.epoch_base(),
+            term: process.machine.term(),
             resumed: true,
         };
         self.process = Some(process);
@@ -420,7 +421,9 @@ impl World {
                     let active = (0..self.brokers.len()).find(|c| *super::process::name(*c) == *cluster);
                     let constant = self.scenario.mutation == Mutation::EpochBaseConstant;
                     let epoch_base = if constant { 0 } else { epoch_base };
-                    self.publish(Published { generation, active, epoch_base, resumed: false })?;
+                    let term = self.process.as_ref().map_or(0, |p| p.machine.term());
+                    let term = if self.scenario.mutation == Mutation::TermConstant { 0 } else { term };
+                    self.publish(Published { generation, active, epoch_base, term, resumed: false })?;
                     self.store(generation);
                 }
                 Action::Close { generation } => self.checker.closed(generation),
@@ -432,7 +435,7 @@ impl World {
 
     fn fence(&mut self, generation: u64) -> Result<(), Violation> {
         self.fence = (false, false);
-        self.publish(Published { generation, active: None, epoch_base: 0, resumed: false })?;
+        self.publish(Published { generation, active: None, epoch_base: 0, term: 0, resumed: false })?;
         let slow = self.rng.chance(15);
         let adopted = if slow { self.rng.ms(100, 400) } else { self.rng.ms(0, 20) };
         self.inside(adopted, Inside::Adopted(generation));
