@@ -11,6 +11,7 @@ use crate::{
     metrics::CloseReason,
     rules::{
         Context, Fail, Route, error, k03_metadata, k10_find_coordinator,
+        request::PartitionRef,
         response::{self, Translated},
     },
     signal::Signal,
@@ -25,6 +26,7 @@ use pointsman_wire::{
 };
 use std::collections::VecDeque;
 
+const PRODUCE: i16 = 0;
 const JOIN_GROUP: i16 = 11;
 const LEAVE_GROUP: i16 = 13;
 
@@ -70,6 +72,7 @@ impl Session {
         if matches!(exchange.state, State::Merging(_)) {
             let (part, seen) = translated(exchange, &frame, &cx)?;
             self.note(id, &seen, out);
+            self.note_written(id, &part);
             if let Some(State::Merging(merge)) = self.exchange(id).map(|e| &mut e.state) {
                 merge.take(node);
                 merge.parts.push(part);
@@ -102,8 +105,45 @@ impl Session {
             self.stale_topology(out);
             return Ok(());
         }
+        self.note_reply(id, &reply)?;
         self.ready(id, node, reply);
         Ok(())
+    }
+
+    /// The same of a whole answer.
+    fn note_reply(&self, id: ExchangeId, reply: &Bytes) -> Result<(), DecodeError> {
+        let Some(exchange) = self.exchange_of(id).filter(|e| e.rule.key == PRODUCE && !self.gate.is_open())
+        else {
+            return Ok(());
+        };
+        let (_, body) = value::decode_response(PRODUCE, exchange.version, &reply.slice(4..))?;
+        self.note_written(id, &body);
+        Ok(())
+    }
+
+    /// What brokers answered to batches that others wait for.
+    fn note_written(&self, id: ExchangeId, body: &Struct) {
+        let Some(exchange) = self.exchange_of(id).filter(|e| e.rule.key == PRODUCE && !self.gate.is_open())
+        else {
+            return;
+        };
+        let scan = &exchange.scan;
+        for told in body.structs("Responses") {
+            let (name, id) = (told.str("Name"), told.uuid("TopicId"));
+            let is_meant = |p: &&PartitionRef| {
+                let asked = &scan.topics[p.topic];
+                let by_id = !asked.virtual_id.is_nil() && *asked.virtual_id.as_bytes() == id;
+                by_id || (asked.virtual_id.is_nil() && asked.name.as_deref() == Some(name))
+            };
+            for partition in told.structs("PartitionResponses") {
+                let mut asked = scan.partitions.iter().filter(is_meant);
+                let asked = asked.find(|p| p.index == partition.i32("Index"));
+                let of = |p: &PartitionRef| p.producer.zip(scan.topics[p.topic].name.as_ref());
+                if let Some((producer, topic)) = asked.and_then(of) {
+                    self.gate.answered(producer, topic, partition.i32("Index"), partition.i16("ErrorCode"));
+                }
+            }
+        }
     }
 
     /// Tries held answers again with the newest topology; at their deadline they go as they are.

@@ -2,14 +2,16 @@
 //!
 //! A broker without state for a producer takes any first sequence. If batches n and n+1 were failed by a switch and n+2, already on its
 //! way, reached the new cluster first, that cluster would refuse n from then on. So a failed batch closes a gate for its
-//! (producer, partition); it opens when the failed batch (or an older one) comes again, with a higher epoch, or after a deadline.
+//! (producer, partition). When the failed batch (or an older one) comes again, or a higher epoch, it passes, and behind it whatever
+//! takes the same way to the same broker; another connection could be faster. When a broker has taken it, or after a deadline,
+//! the gate is open.
 
-use crate::{Now, rules::request::Producer};
+use crate::{Now, rules::request::Producer, topology::NodeId};
 use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -25,6 +27,7 @@ const PURGE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Gate {
     closed: AtomicUsize,
+    sessions: AtomicU64,
     table: Mutex<Table>,
 }
 
@@ -52,9 +55,35 @@ struct Entry {
     epoch: i16,
     sequence: i32,
     until: Now,
+    /// It has come again, and went this way.
+    passing: Option<Way>,
 }
 
+/// A connection to a broker: what takes the same way arrives in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Way {
+    /// The client connection that it belongs to; see [`Gate::enter`].
+    pub session: u64,
+    /// The broker.
+    pub node: NodeId,
+}
+
+/// The broker has the batch: without error, already, or not yet on enough replicas.
+const WRITTEN: [i16; 3] = [0, 46, 20];
+/// The broker does not take the batch now, and clients send it again as it is.
+const SENT_AGAIN: [i16; 9] = [3, 5, 6, 7, 19, 56, 74, 75, 100];
+
 impl Gate {
+    /// A number for a client connection.
+    pub fn enter(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether no batch is waited for: then nothing needs to be told.
+    pub fn is_open(&self) -> bool {
+        self.closed.load(Ordering::Acquire) == 0
+    }
+
     /// A batch was failed: later ones of the same producer and partition must not overtake it.
     pub fn close(&self, producer: Producer, topic: &Arc<str>, partition: i32, now: Now) {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -62,13 +91,18 @@ impl Gate {
         if table.entries.len() >= CAPACITY {
             table.entries.clear();
         }
-        let failed = Entry { epoch: producer.epoch, sequence: producer.sequence, until: now + DEADLINE };
+        let failed = Entry {
+            epoch: producer.epoch,
+            sequence: producer.sequence,
+            until: now + DEADLINE,
+            passing: None,
+        };
         table
             .entries
             .entry((producer.id, topic.clone(), partition))
             .and_modify(|e| {
                 if producer.epoch > e.epoch
-                    || (producer.epoch == e.epoch && precedes(producer.sequence, e.sequence))
+                    || (producer.epoch == e.epoch && !precedes(e.sequence, producer.sequence))
                 {
                     *e = failed;
                 }
@@ -77,25 +111,43 @@ impl Gate {
         self.closed.store(table.entries.len(), Ordering::Release);
     }
 
-    /// Whether a batch may pass. Opens the gate when it is the one that was waited for.
-    pub fn admits(&self, producer: Producer, topic: &Arc<str>, partition: i32, now: Now) -> bool {
-        if self.closed.load(Ordering::Acquire) == 0 {
+    /// Whether a batch may pass this way. The one that was waited for may, and those behind it on its way.
+    pub fn admits(&self, producer: Producer, topic: &Arc<str>, partition: i32, way: Way, now: Now) -> bool {
+        if self.is_open() {
             return true;
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         table.purge(now);
         let key = (producer.id, topic.clone(), partition);
-        let overtakes = table.entries.get(&key).is_some_and(|entry| {
-            let later = producer.epoch == entry.epoch
-                && producer.sequence != entry.sequence
-                && !precedes(producer.sequence, entry.sequence);
-            (later || producer.epoch < entry.epoch) && now < entry.until
-        });
-        if !overtakes {
+        if table.entries.get(&key).is_some_and(|entry| now >= entry.until) {
             table.entries.remove(&key);
         }
         self.closed.store(table.entries.len(), Ordering::Release);
-        !overtakes
+        let Some(entry) = table.entries.get_mut(&key) else { return true };
+        let later = producer.epoch == entry.epoch && precedes(entry.sequence, producer.sequence);
+        if later || producer.epoch < entry.epoch {
+            return later && entry.passing == Some(way);
+        }
+        (entry.epoch, entry.sequence) = (producer.epoch, producer.sequence);
+        entry.passing = Some(way);
+        true
+    }
+
+    /// A broker answered to a batch with this error code, 0 for none. Opens the gate if it was the one that was waited for.
+    pub fn answered(&self, producer: Producer, topic: &Arc<str>, partition: i32, error: i16) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (producer.id, topic.clone(), partition);
+        let waited_for = (producer.epoch, producer.sequence);
+        let Some(entry) = table.entries.get_mut(&key).filter(|e| (e.epoch, e.sequence) == waited_for) else {
+            return;
+        };
+        if SENT_AGAIN.contains(&error) {
+            entry.passing = None;
+        } else if WRITTEN.contains(&error) || entry.passing.is_some() {
+            // After any other error the client decides anew what comes next.
+            table.entries.remove(&key);
+            self.closed.store(table.entries.len(), Ordering::Release);
+        }
     }
 }
 
@@ -108,6 +160,9 @@ fn precedes(a: i32, b: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const WAY: Way = Way { session: 1, node: 5 };
+    const OTHERS: [Way; 2] = [Way { session: 2, node: 5 }, Way { session: 1, node: 6 }];
 
     fn batch(epoch: i16, sequence: i32) -> Producer {
         Producer { id: 7, epoch, sequence }
@@ -122,10 +177,37 @@ mod tests {
     #[test]
     fn a_later_batch_waits_until_the_failed_one_has_come_again() {
         let (gate, topic) = closed_at(10);
-        assert!(!gate.admits(batch(0, 12), &topic, 0, Now::ZERO));
-        assert!(gate.admits(batch(0, 12), &topic, 1, Now::ZERO), "another partition");
-        assert!(gate.admits(batch(0, 10), &topic, 0, Now::ZERO));
-        assert!(gate.admits(batch(0, 12), &topic, 0, Now::ZERO));
+        assert!(!gate.admits(batch(0, 12), &topic, 0, WAY, Now::ZERO));
+        assert!(gate.admits(batch(0, 12), &topic, 1, WAY, Now::ZERO), "another partition");
+        assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
+        assert!(gate.admits(batch(0, 12), &topic, 0, WAY, Now::ZERO));
+    }
+
+    #[test]
+    fn what_takes_another_way_waits_until_the_failed_one_is_written() {
+        let (gate, topic) = closed_at(10);
+        assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
+        for way in OTHERS {
+            assert!(!gate.admits(batch(0, 12), &topic, 0, way, Now::ZERO));
+        }
+        gate.answered(batch(0, 12), &topic, 0, 0);
+        assert!(!gate.is_open(), "another batch's answer");
+        gate.answered(batch(0, 10), &topic, 0, 0);
+        assert!(gate.is_open());
+    }
+
+    #[test]
+    fn a_broker_that_does_not_take_it_closes_the_gate_again() {
+        let (gate, topic) = closed_at(10);
+        assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
+        gate.answered(batch(0, 10), &topic, 0, 6);
+        assert!(!gate.admits(batch(0, 12), &topic, 0, WAY, Now::ZERO));
+        assert!(gate.admits(batch(0, 10), &topic, 0, OTHERS[0], Now::ZERO), "it goes another way now");
+        gate.close(batch(0, 10), &topic, 0, Now::ZERO);
+        assert!(!gate.admits(batch(0, 12), &topic, 0, OTHERS[0], Now::ZERO), "lost on its way");
+        assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
+        gate.answered(batch(0, 10), &topic, 0, 10);
+        assert!(gate.is_open(), "refused for good");
     }
 
     #[test]
@@ -133,16 +215,16 @@ mod tests {
         let (gate, topic) = closed_at(10);
         gate.close(batch(0, 8), &topic, 0, Now::ZERO);
         gate.close(batch(0, 12), &topic, 0, Now::ZERO);
-        assert!(!gate.admits(batch(0, 10), &topic, 0, Now::ZERO));
-        assert!(gate.admits(batch(0, 8), &topic, 0, Now::ZERO));
+        assert!(!gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
+        assert!(gate.admits(batch(0, 8), &topic, 0, WAY, Now::ZERO));
     }
 
     #[test]
     fn a_new_epoch_and_the_deadline_open_it() {
         let (gate, topic) = closed_at(10);
-        assert!(gate.admits(batch(1, 0), &topic, 0, Now::ZERO));
+        assert!(gate.admits(batch(1, 0), &topic, 0, WAY, Now::ZERO));
         let (gate, topic) = closed_at(10);
-        assert!(gate.admits(batch(0, 12), &topic, 0, DEADLINE));
+        assert!(gate.admits(batch(0, 12), &topic, 0, WAY, DEADLINE));
         assert_eq!(gate.closed.load(Ordering::Acquire), 0, "nothing is looked up any more");
     }
 

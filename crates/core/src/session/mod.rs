@@ -39,7 +39,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use exchange::{Exchange, ExchangeId, State};
-use gate::Gate;
+use gate::{Gate, Way};
 use members::Members;
 use pointsman_wire::value::Struct;
 use produce_stream::Incoming;
@@ -100,6 +100,8 @@ pub struct Session {
     /// `transaction.timeout.ms` of this connection's producer, as far as it said so.
     transaction_timeout: Option<i32>,
     gate: Arc<Gate>,
+    /// This connection's number at the gate.
+    number: u64,
     members: Arc<Members>,
     metrics: Arc<VirtualClusterMetrics>,
 }
@@ -178,6 +180,7 @@ impl Session {
             fetch_sessions: HashMap::new(),
             share_broker: None,
             transaction_timeout: None,
+            number: gate.enter(),
             gate,
             members: Arc::default(),
             metrics,
@@ -295,6 +298,10 @@ impl Session {
         }
     }
 
+    fn way(&self, node: NodeId) -> Way {
+        Way { session: self.number, node }
+    }
+
     fn note_active(&self) {
         if let Some(active) = self.active() {
             self.members.activated(&active.cluster.name, active.since);
@@ -314,6 +321,10 @@ impl Session {
     fn exchange(&mut self, id: ExchangeId) -> Option<&mut Exchange> {
         let index = usize::try_from(id.checked_sub(self.first)?).ok()?;
         self.exchanges.get_mut(index)
+    }
+
+    fn exchange_of(&self, id: ExchangeId) -> Option<&Exchange> {
+        self.exchanges.get(usize::try_from(id.checked_sub(self.first)?).ok()?)
     }
 
     fn is_first(&self, id: ExchangeId) -> bool {

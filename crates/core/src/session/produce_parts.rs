@@ -86,8 +86,9 @@ impl Session {
         let Some(node) = known.or_else(|| self.any(body.id, &[], cx)) else {
             return Decision::Refused(error::NOT_LEADER_OR_FOLLOWER);
         };
-        let admitted =
-            partition.producer.zip(topic).is_none_or(|(p, t)| self.gate.admits(p, t, partition.index, now));
+        let way = self.way(node);
+        let admits = |(p, t)| self.gate.admits(p, t, partition.index, way, now);
+        let admitted = partition.producer.zip(topic).is_none_or(admits);
         if admitted { Decision::Broker(node) } else { Decision::Refused(error::NOT_LEADER_OR_FOLLOWER) }
     }
 

@@ -63,12 +63,12 @@ impl Session {
             Route::Leaders(_) if exchange.rule.key == 1 && exchange.scan.fetch.in_session() => {
                 self.in_fetch_session(exchange, cx)
             }
-            Route::Leaders(_) => leaders(exchange, any, cx, last_chance, |p| {
+            Route::Leaders(_) => leaders(exchange, any, cx, last_chance, |p, node| {
                 let (Some(producer), Some(topic)) = (p.producer, exchange.scan.topics[p.topic].name.as_ref())
                 else {
                     return true;
                 };
-                gate.admits(producer, topic, p.index, now)
+                gate.admits(producer, topic, p.index, self.way(node), now)
             }),
         }
     }
@@ -175,7 +175,7 @@ fn leaders(
     any: NodeId,
     cx: &Context<'_>,
     last_chance: bool,
-    admits: impl Fn(&PartitionRef) -> bool,
+    admits: impl Fn(&PartitionRef, NodeId) -> bool,
 ) -> Target {
     let scan = &exchange.scan;
     let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
@@ -198,9 +198,9 @@ fn leaders(
         groups.entry(known.unwrap_or(any)).or_default().push(number);
     }
     // Only a batch that would be sent may open its gate.
-    for chosen in groups.values_mut() {
+    for (node, chosen) in &mut groups {
         chosen.retain(|number| {
-            let admitted = admits(&scan.partitions[*number]);
+            let admitted = admits(&scan.partitions[*number], *node);
             if !admitted {
                 refused.entry(error::NOT_LEADER_OR_FOLLOWER).or_default().push(*number);
             }

@@ -49,6 +49,51 @@ fn it_holds_over_connections_of_the_same_virtual_cluster() {
 }
 
 #[test]
+fn no_other_connection_overtakes_the_failed_batch_on_its_way() {
+    // given
+    let mut rig = Rig::new();
+    send(&mut rig, ONE, 10);
+    rig.switch();
+    rig.replies();
+    rig.sent();
+    let mut other = Rig::new();
+    other.session = Session::new(rig.view.clone(), Some(1), rig.gate.clone(), Arc::default());
+    // when it has left again, but no broker has it yet
+    send(&mut rig, ONE, 10);
+    let failed = rig.sent_one();
+    // then
+    send(&mut other, ONE, 12);
+    assert_eq!(errors(0, &other.reply()), [code("orders", 0, 6)]);
+    send(&mut rig, ONE, 11);
+    assert_eq!(rig.sent().len(), 1, "behind it on its way");
+    rig.answer(&failed, &good(&failed));
+    send(&mut other, ONE, 12);
+    assert_eq!(other.sent().len(), 1);
+}
+
+#[test]
+fn a_failed_batch_that_the_broker_refuses_is_waited_for_again() {
+    for places in [ONE, &[("orders", &[0, 1, 2]), ("lines", &[0])]] {
+        let mut rig = Rig::new();
+        send(&mut rig, ONE, 10);
+        rig.switch();
+        rig.replies();
+        rig.sent();
+        send(&mut rig, places, 10);
+        for sent in rig.sent() {
+            let mut answer = good(&sent);
+            for topic in answer.structs_mut("Responses") {
+                topic.structs_mut("PartitionResponses").for_each(|p| p.set("ErrorCode", 6));
+            }
+            rig.answer(&sent, &answer);
+        }
+        rig.reply();
+        send(&mut rig, ONE, 11);
+        assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6)]);
+    }
+}
+
+#[test]
 fn only_the_refused_partitions_of_a_request_are_refused() {
     let mut rig = Rig::new();
     send(&mut rig, ONE, 10);
