@@ -66,7 +66,9 @@ fn command(args: &SwitchArgs) -> Outcome {
                 return Outcome::Unsure(format!("{name}: no end of the switch within {DONE:?}; see the log"));
             }
             Err(error) => {
-                return Outcome::Unsure(format!("{name}: decided, but what became of it is unknown: {error}"));
+                return Outcome::Unsure(format!(
+                    "{name}: decided, but what became of it is unknown: {error}"
+                ));
             }
         }
     }

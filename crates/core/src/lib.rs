@@ -11,6 +11,7 @@ pub mod health;
 pub mod limits;
 pub mod metrics;
 pub mod offer;
+pub mod offsets;
 pub mod plan;
 pub mod producer_ids;
 pub mod rules;

@@ -67,6 +67,16 @@ pub const EPOCH_MARGIN: i32 = 1024;
 pub const METADATA_QUORUM_GRACE: Duration = Duration::from_secs(6);
 /// A source of bootstrap servers (a file, an SRV record) that has named none for so long counts as naming none.
 pub const SOURCE_WAIT: Duration = Duration::from_secs(5);
+/// Time between two polls of the end offsets of a cluster's logs.
+pub const OFFSETS_INTERVAL: Duration = Duration::from_secs(1);
+/// Partitions of one broker that one poll asks for; a broker that leads more is asked for the next ones by the next poll. About
+/// 12 bytes each in the request and 30 in the answer: 200 KiB a second.
+pub const OFFSETS_POLL: usize = 5_000;
+/// Partitions of a switch point; those beyond it count as unknown. 8 bytes each in memory and up to 12 in the state file: 4 MiB.
+pub const SWITCH_POINT: usize = 200_000;
+/// Room for what is known of groups, per virtual cluster: a spot of 16 bytes for each (group, partition, cluster), and some for
+/// names. 8 MiB, or 10,000 groups with 20 partitions each on two clusters.
+pub const GROUP_POSITIONS: usize = 1 << 19;
 /// Switches that the state store remembers per virtual cluster.
 pub const SWITCH_HISTORY: usize = 100;
 /// Connections to the admin API: a dashboard, a scraper, an operator, and some to spare.

@@ -101,6 +101,10 @@ pub struct VirtualClusterMetrics {
     pub bytes_out: Counter,
     /// Requests that were split over several brokers.
     pub splits: Counter,
+    /// Partitions for which a group without a committed offset was given a position.
+    pub positions_given: Counter,
+    /// Partitions of which an epoch of an older generation was answered with the switch point.
+    pub epochs_answered: Counter,
     /// Closed client connections, by reason.
     pub closed: [Counter; CloseReason::ALL.len()],
 }
@@ -115,6 +119,8 @@ impl Default for VirtualClusterMetrics {
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
             splits: Counter::default(),
+            positions_given: Counter::default(),
+            epochs_answered: Counter::default(),
             closed: array::from_fn(|_| Counter::default()),
         }
     }

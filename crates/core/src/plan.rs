@@ -4,8 +4,8 @@
 //! virtual nodes and the state store stay as they are while the process runs; everything else can change under traffic.
 
 use crate::config::{
-    AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, StateConfig,
-    VirtualClusterConfig, duration_text,
+    AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Positions,
+    StateConfig, VirtualClusterConfig, duration_text,
 };
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -58,6 +58,8 @@ pub enum Effect {
     Chain(Arc<str>, Vec<Arc<str>>),
     /// Other rules of failover.
     Failover(Arc<str>, FailoverConfig),
+    /// Another beginning of groups on a cluster that is new to them.
+    Positions(Arc<str>, Positions),
     /// The same virtual clusters in another order.
     OrderVirtualClusters(Vec<Arc<str>>),
 }
@@ -205,6 +207,11 @@ fn plan_virtual_cluster(old: &VirtualClusterConfig, new: &VirtualClusterConfig, 
         let words = format!("virtual cluster {name}: failover {}", differences(&before, &after));
         plan.push(Effect::Failover(name.clone(), new.failover.clone()), words);
     }
+    if old.positions != new.positions {
+        let (before, after) = (old.positions.word(), new.positions.word());
+        let words = format!("virtual cluster {name}: positions {before} → {after}");
+        plan.push(Effect::Positions(name.clone(), new.positions), words);
+    }
 }
 
 fn apply_one(effect: &Effect, config: &mut Config) {
@@ -226,6 +233,7 @@ fn apply_one(effect: &Effect, config: &mut Config) {
         Effect::Advertise(name, host) => on_virtual(config, name, |v| v.advertise = host.clone()),
         Effect::Chain(name, chain) => on_virtual(config, name, |v| v.chain = chain.clone()),
         Effect::Failover(name, failover) => on_virtual(config, name, |v| v.failover = failover.clone()),
+        Effect::Positions(name, positions) => on_virtual(config, name, |v| v.positions = *positions),
         Effect::OrderVirtualClusters(names) => config.virtual_clusters.sort_by_key(|v| rank(names, &v.name)),
     }
 }

@@ -63,6 +63,7 @@ impl Seeded {
                 failback: self.pick(&[Failback::Automatic, Failback::Manual]),
                 hold: Duration::from_secs(self.below(2) as u64),
             },
+            positions: self.pick(&[Positions::SwitchPoint, Positions::Committed]),
         }
     }
 
@@ -133,7 +134,7 @@ clusters:
 virtual_clusters:
   main:
     { listen: 127.0.0.1:9092, slots: 2, advertise: kafka.example.com, chain: [primary, third],
-      failover: { failback: manual, hold: 1m } }
+      failover: { failback: manual, hold: 1m }, positions: committed }
 ",
     );
 
@@ -148,6 +149,7 @@ virtual_clusters:
         "virtual cluster main: advertise 127.0.0.1 → kafka.example.com",
         "virtual cluster main: chain [primary, secondary] → [primary, third]",
         "virtual cluster main: failover failback automatic → manual, hold 30s → 1m",
+        "virtual cluster main: positions switch_point → committed",
     ];
     assert_eq!(plan.words(), expected);
     assert_eq!(plan.refused(), Vec::<String>::new());

@@ -4,7 +4,12 @@
 //! changes it. What grows by observation alone (leaders, coordinators, topic ids) sits in cells that snapshots share.
 
 use crate::{
-    config::Address, offer::Offer, producer_ids::ProducerIds, topic_ids::TopicIds, topology::TopologyCell,
+    config::{Address, Positions},
+    offer::Offer,
+    offsets::{EndsCell, Groups, SwitchPoint},
+    producer_ids::ProducerIds,
+    topic_ids::TopicIds,
+    topology::TopologyCell,
 };
 use std::sync::Arc;
 
@@ -35,6 +40,8 @@ pub struct Cluster {
     pub bootstrap: Vec<Address>,
     /// Brokers, leaders and coordinators as last observed. Shared between snapshots.
     pub topology: Arc<TopologyCell>,
+    /// Where its logs begin and end, as last polled. Shared between snapshots.
+    pub ends: Arc<EndsCell>,
 }
 
 /// What clients see.
@@ -59,6 +66,10 @@ pub struct VirtualCluster {
     pub offer: Arc<Offer>,
     /// Virtual topic ids. Shared between snapshots.
     pub topic_ids: Arc<TopicIds>,
+    /// Where a group begins on a cluster on which it has committed nothing.
+    pub positions: Positions,
+    /// Which groups were seen where. Shared between snapshots.
+    pub groups: Arc<Groups>,
 }
 
 /// The active cluster of a chain.
@@ -72,4 +83,6 @@ pub struct Active {
     pub epoch_base: i32,
     /// What producer ids are on this cluster, in this term of the chain.
     pub producer_ids: ProducerIds,
+    /// Where its logs ended when it took over from another cluster.
+    pub switch_point: Arc<SwitchPoint>,
 }

@@ -8,7 +8,7 @@
 use bytes::{Bytes, BytesMut};
 use pointsman_core::{
     Now,
-    config::Address,
+    config::{Address, Positions},
     producer_ids::ProducerIds,
     rules,
     session::{Output, Session},
@@ -57,6 +57,7 @@ fn cluster() -> Arc<Cluster> {
         name: "primary".into(),
         bootstrap: vec![address(19_092)],
         topology: Arc::new(topology),
+        ends: Arc::default(),
     })
 }
 
@@ -78,10 +79,13 @@ fn virtual_cluster() -> Arc<VirtualCluster> {
             since: 1,
             epoch_base: 1000,
             producer_ids: ProducerIds::new("main", TERM),
+            switch_point: Arc::default(),
         }),
         switching: false,
         offer: Arc::new(rules::ours()),
         topic_ids: Arc::new(TopicIds::new("main", [])),
+        positions: Positions::default(),
+        groups: Arc::default(),
     })
 }
 
@@ -105,7 +109,7 @@ fn request(key: i16, version: i16, virtual_topic: Uuid) -> Bytes {
             "SessionId" => Some(0.into()),
             "TopicId" => Some(Value::Uuid(virtual_topic.into_bytes())),
             "Name" | "Topic" | "TopicName" if !path.contains("Configs") => Some("topic".into()),
-            "CurrentLeaderEpoch" => Some(1003.into()),
+            "CurrentLeaderEpoch" | "LeaderEpoch" => Some(1003.into()),
             "ProducerId" | "V3AndBelowProducerId" => producers().given(REAL_PRODUCER).map(Into::into),
             _ => None,
         }

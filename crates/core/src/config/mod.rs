@@ -186,6 +186,32 @@ pub struct VirtualClusterConfig {
     pub chain: Vec<Arc<str>>,
     /// When and how the active cluster changes.
     pub failover: FailoverConfig,
+    /// Where a group begins on a cluster on which it has committed nothing. Default `switch_point`.
+    pub positions: Positions,
+}
+
+/// Where a group that was seen on one cluster begins on another on which it has committed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Positions {
+    /// Where the logs ended when that cluster took over: nothing that was acknowledged since is skipped.
+    #[default]
+    SwitchPoint,
+    /// By its own policy (`auto.offset.reset`), as without Pointsman.
+    Committed,
+    /// At the beginning of the logs.
+    Earliest,
+}
+
+impl Positions {
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::SwitchPoint => "switch_point",
+            Self::Committed => "committed",
+            Self::Earliest => "earliest",
+        }
+    }
 }
 
 /// When and how the active cluster of a chain changes.

@@ -63,6 +63,7 @@ fn the_small_example_has_the_documented_defaults() {
                 failback: Failback::Automatic,
                 hold: Duration::from_secs(30),
             },
+            positions: Positions::SwitchPoint,
         }],
     };
     assert_eq!(config, expected);
@@ -92,6 +93,7 @@ virtual_clusters:
     slots: 8
     chain: [srv, file]
     failover: { automatic: false, scope: cluster, failback: manual, hold: 0s }
+    positions: earliest
   other: { listen: '[::1]:9092', chain: [file] }
 ",
     )
@@ -116,6 +118,7 @@ virtual_clusters:
     assert_eq!((main.ports, main.slots, &*main.advertise), ((9092, 9092), 8, "127.0.0.1"));
     assert_eq!((main.failover.automatic, main.failover.failback), (false, Failback::Manual));
     assert_eq!(main.failover.hold, Duration::ZERO);
+    assert_eq!((main.positions, other.positions), (Positions::Earliest, Positions::SwitchPoint));
     assert_eq!((&*other.advertise, other.slots), ("::1", 3), "a file may name any number; 3 are assumed");
 }
 

@@ -1,7 +1,7 @@
 //! `virtual_clusters`: what clients see: ports, slots, the chain and how it switches.
 
 use super::{
-    Address, Bootstrap, ClusterConfig, FailoverConfig, VirtualClusterConfig,
+    Address, Bootstrap, ClusterConfig, FailoverConfig, Positions, VirtualClusterConfig,
     address::{parse_listen, valid_host},
     clusters::named_entries,
     error::{Problems, closest},
@@ -17,7 +17,7 @@ use std::{
 };
 
 const VIRTUAL: Keys = Keys {
-    known: &["mode", "listen", "slots", "advertise", "chain", "failover"],
+    known: &["mode", "listen", "slots", "advertise", "chain", "failover", "positions"],
     later: &["tls", "sasl", "routes"],
 };
 const FAILOVER: Keys = Keys { known: &["automatic", "scope", "failback", "hold"], later: &[] };
@@ -83,6 +83,8 @@ fn read_virtual_cluster(
     let slots = read_slots(table.get("slots"), listen, &chain, clusters, problems);
     let advertise = read_advertise(&table, listen, problems);
     let failover = read_failover(table.get("failover"), problems);
+    let words = [Positions::SwitchPoint, Positions::Committed, Positions::Earliest].map(|p| (p.word(), p));
+    let positions = table.get("positions").and_then(|field| field.choice(&words, problems));
     let listen = listen.unwrap_or(Listen { bind: Ipv4Addr::UNSPECIFIED.into(), ports: (0, 0) });
     Some(VirtualClusterConfig {
         name: name.into(),
@@ -92,6 +94,7 @@ fn read_virtual_cluster(
         advertise,
         chain,
         failover,
+        positions: positions.unwrap_or_default(),
     })
 }
 

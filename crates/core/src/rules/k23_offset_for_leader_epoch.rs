@@ -1,7 +1,7 @@
-//! OffsetForLeaderEpoch: to the leader of each partition.
+//! OffsetForLeaderEpoch: to the leader of each partition. An epoch of an older generation is answered here, with the switch point.
 
-use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
-use pointsman_wire::tables::offset_for_leader_epoch_request as ids;
+use super::{Context, Fail, Partitions, Route, Rule, error, shape::PartitionIds};
+use pointsman_wire::{tables::offset_for_leader_epoch_request as ids, value::Struct};
 
 const IDS: PartitionIds = PartitionIds {
     name: ids::TOPICS_TOPIC,
@@ -13,3 +13,12 @@ const PARTITIONS: Partitions = Partitions::alike("Topic", "Partition", IDS);
 
 pub(super) const RULE: Rule =
     Rule::new(23, Route::Leaders(&PARTITIONS), Fail::Partitions(&PARTITIONS, error::NOT_LEADER_OR_FOLLOWER));
+
+/// The answer for an epoch of an older generation. The epoch is the one that was asked for, as brokers answer when they have it:
+/// a client whose position is beyond the end moves to it, all others go on where they are.
+pub(crate) fn end_of_older(topic: &str, partition: i32, epoch: i32, cx: &Context<'_>) -> Struct {
+    Struct::new()
+        .with("Partition", partition)
+        .with("LeaderEpoch", epoch)
+        .with("EndOffset", cx.active.switch_point.end_of(epoch, topic, partition))
+}

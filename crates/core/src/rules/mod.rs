@@ -22,7 +22,7 @@ mod k16_list_groups;
 pub(crate) mod k18_api_versions;
 mod k21_delete_records;
 mod k22_init_producer_id;
-mod k23_offset_for_leader_epoch;
+pub(crate) mod k23_offset_for_leader_epoch;
 mod k24_add_partitions_to_txn;
 mod k28_txn_offset_commit;
 pub(crate) mod k32_describe_configs;

@@ -11,7 +11,10 @@ use pointsman_wire::{
     cursor::{Cursor, Event, Kind},
     error::DecodeError,
     schema::{Entity, Message},
-    tables::{end_txn_request, fetch_request, init_producer_id_request, produce_request},
+    tables::{
+        end_txn_request, fetch_request, init_producer_id_request, offset_commit_request,
+        offset_for_leader_epoch_request, produce_request,
+    },
 };
 use std::{ops::Range, sync::Arc};
 use uuid::Uuid;
@@ -26,7 +29,7 @@ pub struct TopicRef {
 }
 
 /// A partition of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PartitionRef {
     /// Index into [`Scan::topics`].
     pub topic: usize,
@@ -38,12 +41,14 @@ pub struct PartitionRef {
     pub fenced: bool,
     /// Whether its first record batch belongs to a transaction of another term, that is of another cluster.
     pub stale_transaction: bool,
+    /// Of OffsetForLeaderEpoch: the epoch that is asked for, if it is of an older generation.
+    pub older: Option<i32>,
 }
 
 impl PartitionRef {
     /// A partition of which nothing more is known.
-    pub(crate) const fn new(topic: usize, index: i32) -> Self {
-        Self { topic, index, producer: None, fenced: false, stale_transaction: false }
+    pub(crate) fn new(topic: usize, index: i32) -> Self {
+        Self { topic, index, ..Self::default() }
     }
 
     /// Notes whose the batch is that `records`, as the client sent them, begin with.
@@ -81,6 +86,8 @@ pub struct Scan {
     pub topics: Vec<TopicRef>,
     /// The partitions, in the order of the request.
     pub partitions: Vec<PartitionRef>,
+    /// Of OffsetCommit: the offset of each partition.
+    pub commits: Vec<i64>,
     /// Group ids or transactional ids that name a coordinator.
     pub keys: Vec<Box<str>>,
     /// Topic ids that stand for no topic: they went upstream as they are and come back as they are. Sorted.
@@ -90,7 +97,7 @@ pub struct Scan {
     /// A producer id in it was given in another term: the active cluster knows nothing of its transactions.
     pub stale_producer: bool,
     /// Of an EndTxn: commit, not abort.
-    pub commits: bool,
+    pub commits_transaction: bool,
     /// Of an InitProducerId: how long a transaction may take, in milliseconds.
     pub transaction_timeout: Option<i32>,
     /// Of a Fetch: its session and how long it waits.
@@ -242,7 +249,10 @@ impl Scanner<'_> {
             1 => self.fetch_terms(event, bytes),
             transactions::INIT_PRODUCER_ID => self.init_producer_id(field.id, bytes),
             transactions::END_TXN if field.id == end_txn_request::COMMITTED => {
-                self.scan.commits = bytes != [0];
+                self.scan.commits_transaction = bytes != [0];
+            }
+            8 if field.id == offset_commit_request::TOPICS_PARTITIONS_COMMITTED_OFFSET => {
+                self.scan.commits.push(bytes.try_into().map_or(-1, i64::from_be_bytes));
             }
             _ => {}
         }
@@ -298,13 +308,16 @@ impl Scanner<'_> {
     }
 
     fn epoch(&mut self, field: u16, bytes: &mut [u8]) {
-        let real = self.cx.real_epoch(read_i32(bytes));
+        const ASKED: u16 = offset_for_leader_epoch_request::TOPICS_PARTITIONS_LEADER_EPOCH;
+        let epoch = read_i32(bytes);
+        let real = self.cx.real_epoch(epoch);
         bytes.copy_from_slice(&real.unwrap_or(-1).to_be_bytes());
-        if field == self.ids().current_epoch
-            && real.is_none()
-            && let Some(partition) = self.scan.partitions.last_mut()
-        {
+        let current = self.ids().current_epoch;
+        let Some(partition) = self.scan.partitions.last_mut().filter(|_| real.is_none()) else { return };
+        if field == current {
             partition.fenced = true;
+        } else if self.key == 23 && field == ASKED {
+            partition.older = Some(epoch);
         }
     }
 

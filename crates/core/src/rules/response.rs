@@ -30,6 +30,8 @@ pub struct Translated {
     pub stale_leader: bool,
     /// The answer says that a coordinator is not where it was asked for.
     pub stale_coordinator: bool,
+    /// Partitions for which a group was given a position that the cluster does not have.
+    pub positions: u64,
 }
 
 impl Translated {

@@ -4,7 +4,7 @@ use super::{
     Asked, ExchangeId, Output, Pending, Purpose, Session, View,
     dispatch::close,
     exchange::{Exchange, Part, State},
-    merge, refuse,
+    merge, positions, refuse,
 };
 use crate::{
     Now, limits,
@@ -279,6 +279,7 @@ impl Session {
 
     /// What an answer says about the topology, besides its content.
     fn note(&mut self, id: ExchangeId, seen: &Translated, out: &mut Output) {
+        self.metrics.positions_given.add(seen.positions);
         if seen.stale_leader {
             self.stale_topology(out);
         }
@@ -396,7 +397,12 @@ fn translated(
     frame: &[u8],
     cx: &Context<'_>,
 ) -> Result<(Struct, Translated), DecodeError> {
-    translate_body(exchange.rule.key, exchange.version, frame, &exchange.scan.foreign_ids, cx)
+    let (key, foreign) = (exchange.rule.key, &exchange.scan.foreign_ids);
+    let (mut body, mut seen) = translate_body(key, exchange.version, frame, foreign, cx)?;
+    if positions::concern(key) {
+        seen.positions = positions::look(exchange, &mut body, cx);
+    }
+    Ok((body, seen))
 }
 
 fn translate_body(
@@ -425,14 +431,19 @@ fn reply(
     let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
     let at = body_at(key, version, frame)?;
     let mut editor = Editor::new();
-    let seen =
+    let mut seen =
         response::translate(message, version, &frame[at..], &exchange.scan.foreign_ids, cx, &mut editor)?;
     let mut body = Vec::with_capacity(frame.len());
     body.put_slice(&frame[..at]);
     editor.edits().apply(&frame[at..], &mut body);
-    if let Some(edit) = exchange.rule.edit_response {
+    if exchange.rule.edit_response.is_some() || positions::concern(key) {
         let mut decoded = value::decode(message, version, &Bytes::from(body.split_off(at)))?;
-        edit(&mut decoded, cx);
+        if let Some(edit) = exchange.rule.edit_response {
+            edit(&mut decoded, cx);
+        }
+        if positions::concern(key) {
+            seen.positions = positions::look(exchange, &mut decoded, cx);
+        }
         value::encode(message, version, &decoded, &mut body)
             .map_err(|_| DecodeError::Truncated { needed: 1, left: 0 })?;
     }

@@ -18,6 +18,7 @@ mod fail;
 pub mod gate;
 pub mod members;
 mod merge;
+mod positions;
 mod produce_parts;
 mod produce_stream;
 mod refuse;
@@ -374,7 +375,13 @@ impl View {
     fn of_none(session: &Session) -> Option<Self> {
         let virtual_cluster = session.virtual_cluster.clone();
         let cluster = virtual_cluster.chain.first()?.clone();
-        let active = Active { cluster, since: 0, epoch_base: 0, producer_ids: ProducerIds::default() };
+        let active = Active {
+            cluster,
+            since: 0,
+            epoch_base: 0,
+            producer_ids: ProducerIds::default(),
+            switch_point: Arc::default(),
+        };
         Some(Self { virtual_cluster, active, topology: Arc::default() })
     }
 

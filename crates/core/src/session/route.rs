@@ -180,6 +180,7 @@ fn leaders(
     let scan = &exchange.scan;
     let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
     let mut refused: BTreeMap<i16, Vec<usize>> = BTreeMap::new();
+    let mut answered = Vec::new();
     for (number, partition) in scan.partitions.iter().enumerate() {
         let topic = scan.topics[partition.topic].name.as_deref();
         if partition.fenced {
@@ -194,6 +195,10 @@ fn leaders(
         let known = topic.and_then(|t| cx.topology.leader(t, partition.index));
         if known.is_none() && topic.is_some_and(|t| !cx.topology.topics.contains_key(t)) && !last_chance {
             return Target::UnknownTopic;
+        }
+        if partition.older.is_some() && topic.is_some_and(|t| cx.topology.topics.contains_key(t)) {
+            answered.push(number);
+            continue;
         }
         groups.entry(known.unwrap_or(any)).or_default().push(number);
     }
@@ -211,7 +216,9 @@ fn leaders(
     refused.values_mut().for_each(|chosen| chosen.sort_unstable());
     match groups.len() {
         0 if scan.partitions.is_empty() => Target::Whole(any),
-        1 if refused.is_empty() => Target::Whole(groups.into_keys().next().unwrap_or(any)),
-        _ => Target::Leaders(Split { groups, refused }),
+        1 if refused.is_empty() && answered.is_empty() => {
+            Target::Whole(groups.into_keys().next().unwrap_or(any))
+        }
+        _ => Target::Leaders(Split { groups, refused, answered }),
     }
 }

@@ -4,7 +4,7 @@ use super::{
     ExchangeId, Link, Outgoing, Output, Pending, Purpose, Session,
     dispatch::{decode_request, is_chosen},
     exchange::{Merge, Part, State},
-    refuse,
+    positions, refuse,
 };
 use crate::{
     Now, limits,
@@ -30,6 +30,8 @@ pub(super) struct Split {
     pub(super) groups: BTreeMap<NodeId, Vec<usize>>,
     /// Partitions that go nowhere, by their error.
     pub(super) refused: BTreeMap<i16, Vec<usize>>,
+    /// Partitions whose answer is known here, in ascending order.
+    pub(super) answered: Vec<usize>,
 }
 
 impl Session {
@@ -95,20 +97,26 @@ impl Session {
         &mut self,
         id: ExchangeId,
         frame: &[u8],
-        Split { groups, refused }: Split,
+        Split { groups, refused, answered }: Split,
         cx: &Context<'_>,
         now: Now,
         out: &mut Output,
     ) {
-        self.metrics.splits.add(1);
+        if groups.len() > 1 {
+            self.metrics.splits.add(1);
+        }
         let Some(exchange) = self.exchange(id) else { return };
         let (rule, scan) = (exchange.rule, exchange.scan.clone());
         let Route::Leaders(shape) = rule.route else { return };
         let Some(whole) = decode_request(exchange, frame) else { return };
-        let refused: Vec<Struct> = refused
+        let mut known: Vec<Struct> = refused
             .iter()
             .map(|(code, chosen)| refuse::partitions(shape, &scan, Some(chosen), *code, Some(cx)))
             .collect();
+        if !answered.is_empty() {
+            known.push(positions::ends_of_older(shape, &scan, &answered, cx));
+        }
+        self.metrics.epochs_answered.add(answered.len() as u64);
         let brokers = groups.len();
         let bodies: Vec<(Part, Struct)> = groups
             .into_iter()
@@ -122,7 +130,7 @@ impl Session {
             .collect();
         let wait = u64::try_from(scan.fetch.max_wait_ms.max(0)).unwrap_or(0);
         let deadline = (rule.key == 1).then(|| now + Duration::from_millis(wait) + FETCH_GRACE);
-        self.send_parts(id, frame, bodies, refused, deadline, now, out);
+        self.send_parts(id, frame, bodies, known, deadline, now, out);
     }
 
     pub(super) fn split_keys(

@@ -36,7 +36,7 @@ impl Session {
         if !scan.stale_producer || !transactions::belongs(key) {
             return Some(frame);
         }
-        let aborts = key == END_TXN && !scan.commits;
+        let aborts = key == END_TXN && !scan.commits_transaction;
         if aborts && version >= END_GIVES_ID {
             return self.renew(id, &frame, out);
         }

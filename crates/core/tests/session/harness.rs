@@ -11,8 +11,9 @@
 use bytes::{Bytes, BytesMut};
 use pointsman_core::{
     Now,
-    config::Address,
+    config::{Address, Positions},
     offer::Offer,
+    offsets::{Groups, SwitchPoint},
     producer_ids::ProducerIds,
     rules,
     session::{Close, Outgoing, Output, Session, gate::Gate},
@@ -59,6 +60,9 @@ pub(crate) struct Rig {
     pub(crate) secondary: Arc<Cluster>,
     pub(crate) topic_ids: Arc<TopicIds>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) groups: Arc<Groups>,
+    /// In force from the next switch on.
+    pub(crate) positions: Positions,
     offer: Arc<Offer>,
     pub(crate) now: Now,
     pub(crate) signals: Vec<Signal>,
@@ -99,7 +103,7 @@ pub(crate) fn cluster(name: &str, topics: Option<Vec<Topic>>) -> Arc<Cluster> {
         topology.merge(&observation(name, topics), Now::ZERO);
     }
     let bootstrap = vec![address(name, 1), address(name, 2)];
-    Arc::new(Cluster { name: name.into(), bootstrap, topology: Arc::new(topology) })
+    Arc::new(Cluster { name: name.into(), bootstrap, topology: Arc::new(topology), ends: Arc::default() })
 }
 
 pub(crate) fn primary_topics() -> Vec<Topic> {
@@ -129,9 +133,14 @@ impl Rig {
     fn build(primary: Arc<Cluster>, slot: Option<usize>, offer: Offer) -> Self {
         let secondary = cluster("secondary", Some(secondary_topics()));
         let topic_ids = Arc::new(TopicIds::new("main", []));
-        let active = Some(active(&primary, 0));
+        let active = Some(first(&primary));
         let (gate, offer) = (Arc::new(Gate::default()), Arc::new(offer));
-        let view = virtual_cluster(&[primary.clone(), secondary.clone()], active, false, &topic_ids, &offer);
+        let groups = Arc::new(Groups::default());
+        let view = VirtualCluster {
+            groups: groups.clone(),
+            ..virtual_cluster(&[primary.clone(), secondary.clone()], active, false, &topic_ids, &offer)
+        };
+        let view = Arc::new(view);
         let session =
             Session::new(view.clone(), slot, gate.clone(), Arc::default()).with_members(Arc::default());
         Self {
@@ -141,6 +150,8 @@ impl Rig {
             secondary,
             topic_ids,
             gate,
+            groups,
+            positions: Positions::default(),
             offer,
             now: Now::ZERO,
             signals: Vec::new(),
@@ -309,7 +320,12 @@ impl Rig {
 
     fn adopt(&mut self, active: Option<Active>, switching: bool) {
         let chain = [self.primary.clone(), self.secondary.clone()];
-        let view = virtual_cluster(&chain, active, switching, &self.topic_ids, &self.offer);
+        let view = VirtualCluster {
+            positions: self.positions,
+            groups: self.groups.clone(),
+            ..virtual_cluster(&chain, active, switching, &self.topic_ids, &self.offer)
+        };
+        let view = Arc::new(view);
         self.view = view.clone();
         let mut out = Output::default();
         self.session.adopt(view, self.now, &mut out);
@@ -318,12 +334,12 @@ impl Rig {
 
     /// The secondary becomes active at once.
     pub(crate) fn switch(&mut self) {
-        self.adopt(Some(active(&self.secondary, 1)), false);
+        self.adopt(Some(taking_over(&self.secondary, 2, BASE)), false);
     }
 
     /// The primary becomes active again, as a new generation.
     pub(crate) fn switch_back(&mut self) {
-        self.adopt(Some(active(&self.primary, 2)), false);
+        self.adopt(Some(taking_over(&self.primary, 3, 2 * BASE)), false);
     }
 
     /// The primary is fenced off, the secondary follows within a moment.
@@ -343,24 +359,15 @@ impl Rig {
 }
 
 /// A cluster in a term of the chain.
-fn active(cluster: &Arc<Cluster>, term: u32) -> Active {
-    Active {
-        cluster: cluster.clone(),
-        since: u64::from(term) + 1,
-        epoch_base: i32::try_from(term).expect("small") * BASE,
-        producer_ids: ProducerIds::new("main", term),
-    }
-}
-
 fn virtual_cluster(
     chain: &[Arc<Cluster>],
     active: Option<Active>,
     switching: bool,
     topic_ids: &Arc<TopicIds>,
     offer: &Arc<Offer>,
-) -> Arc<VirtualCluster> {
+) -> VirtualCluster {
     let slot = |n| Address { host: "proxy.example.com".into(), port: 9092 + n };
-    Arc::new(VirtualCluster {
+    VirtualCluster {
         name: "main".into(),
         cluster_id: "main-id".into(),
         slots: (0..SLOTS).map(slot).collect(),
@@ -370,7 +377,34 @@ fn virtual_cluster(
         switching,
         offer: offer.clone(),
         topic_ids: topic_ids.clone(),
-    })
+        positions: Positions::default(),
+        groups: Arc::default(),
+    }
+}
+
+/// The first generation.
+fn first(cluster: &Arc<Cluster>) -> Active {
+    Active {
+        cluster: cluster.clone(),
+        since: 1,
+        epoch_base: 0,
+        producer_ids: ProducerIds::new("main", 0),
+        switch_point: Arc::default(),
+    }
+}
+
+/// A cluster in place of another one; its switch point is what is known of its logs now.
+fn taking_over(cluster: &Arc<Cluster>, since: u64, epoch_base: i32) -> Active {
+    let (name, ends) = (cluster.name.clone(), cluster.ends.freeze());
+    let point = SwitchPoint { generation: since, cluster: name, epoch_base, ends };
+    let term = u32::try_from(since - 1).expect("small");
+    Active {
+        cluster: cluster.clone(),
+        since,
+        epoch_base,
+        producer_ids: ProducerIds::new("main", term),
+        switch_point: Arc::new(point),
+    }
 }
 
 fn decode(outgoing: &Outgoing) -> Sent {

@@ -11,6 +11,7 @@ mod ids;
 mod links;
 mod members;
 mod order;
+mod positions;
 mod produce_failures;
 mod produce_stream;
 mod producer_ids;

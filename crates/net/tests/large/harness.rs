@@ -4,7 +4,7 @@ use crate::memory::Measure;
 use bytes::Bytes;
 use pointsman_core::{
     Now,
-    config::{Address, FailoverConfig, VirtualClusterConfig},
+    config::{Address, FailoverConfig, Positions, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -59,7 +59,12 @@ fn cluster(name: &str, brokers: &[TcpListener]) -> Arc<Cluster> {
         ..Observation::default()
     };
     topology.merge(&observed, Now::ZERO);
-    Arc::new(Cluster { name: name.into(), bootstrap: addresses, topology: Arc::new(topology) })
+    Arc::new(Cluster {
+        name: name.into(),
+        bootstrap: addresses,
+        topology: Arc::new(topology),
+        ends: Arc::default(),
+    })
 }
 
 impl World {
@@ -84,6 +89,7 @@ impl World {
             advertise: "127.0.0.1".into(),
             chain: vec!["primary".into(), "secondary".into()],
             failover: FailoverConfig::default(),
+            positions: Positions::default(),
         });
         let listener = listener.expect("a port");
         let proxy = listener.addresses()[0];
@@ -125,10 +131,13 @@ fn snapshot(
             since: generation,
             epoch_base,
             producer_ids: ProducerIds::default(),
+            switch_point: Arc::default(),
         }),
         switching: false,
         offer: Arc::new(rules::ours()),
         topic_ids: topic_ids.clone(),
+        positions: Positions::default(),
+        groups: Arc::default(),
     };
     let virtual_clusters = vec![Arc::new(virtual_cluster)];
     Arc::new(Snapshot { generation, clusters: clusters.to_vec(), virtual_clusters })

@@ -2,7 +2,7 @@
 
 use pointsman_core::{
     Now,
-    config::{Address, FailoverConfig, VirtualClusterConfig},
+    config::{Address, FailoverConfig, Positions, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -76,6 +76,7 @@ impl World {
             advertise: "127.0.0.1".into(),
             chain: vec!["primary".into(), "secondary".into()],
             failover: FailoverConfig::default(),
+            positions: Positions::default(),
         });
         let listener = listener.expect("a port");
         let proxy = listener.addresses()[0];
@@ -124,6 +125,7 @@ impl World {
             since: self.generation,
             epoch_base: i32::try_from(self.generation).expect("small") * 1000,
             producer_ids: ProducerIds::new("main", self.term),
+            switch_point: Arc::default(),
         });
         let virtual_cluster = VirtualCluster {
             name: "main".into(),
@@ -135,6 +137,8 @@ impl World {
             active,
             offer: Arc::new(rules::ours()),
             topic_ids: self.topic_ids.clone(),
+            positions: Positions::default(),
+            groups: Arc::default(),
         };
         let virtual_clusters = vec![Arc::new(virtual_cluster)];
         let clusters = self.shared.clone();
@@ -199,5 +203,10 @@ async fn observed(name: &str, cluster: &pointsman_sandbox::Cluster) -> Arc<Clust
     topology.merge(&rules::observe(&told, true), Now::ZERO);
     let bootstrap =
         cluster.addresses().into_iter().map(|a| Address { host: "127.0.0.1".into(), port: a.port() });
-    Arc::new(Cluster { name: name.into(), bootstrap: bootstrap.collect(), topology: Arc::new(topology) })
+    Arc::new(Cluster {
+        name: name.into(),
+        bootstrap: bootstrap.collect(),
+        topology: Arc::new(topology),
+        ends: Arc::default(),
+    })
 }

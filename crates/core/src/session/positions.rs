@@ -1,0 +1,144 @@
+//! Where groups are, from what passes: commits and fetched offsets are noted, and a group that was on another cluster is told where to
+//! begin on this one.
+
+use super::{exchange::Exchange, merge};
+use crate::{
+    config::Positions,
+    offsets::Place,
+    rules::{Context, Partitions, k23_offset_for_leader_epoch, request::Scan},
+};
+use pointsman_wire::value::{Struct, Value};
+use std::{collections::HashMap, sync::Arc};
+use uuid::Uuid;
+
+const OFFSET_COMMIT: i16 = 8;
+const OFFSET_FETCH: i16 = 9;
+const DELETE_GROUPS: i16 = 42;
+const OFFSET_DELETE: i16 = 47;
+
+/// Whether answers of this api say where a group is.
+pub(super) fn concern(key: i16) -> bool {
+    matches!(key, OFFSET_COMMIT | OFFSET_FETCH | DELETE_GROUPS | OFFSET_DELETE)
+}
+
+/// Notes what an answer (already in virtual identifiers) says of groups, and fills in the positions that the cluster does not have.
+/// Returns how many.
+pub(super) fn look(exchange: &Exchange, body: &mut Struct, cx: &Context<'_>) -> u64 {
+    let group = exchange.scan.keys.first().map_or("", |key| key);
+    match exchange.rule.key {
+        OFFSET_COMMIT => note_commits(group, &exchange.scan, body, cx),
+        OFFSET_FETCH if body.has("Groups") => {
+            return body
+                .structs_mut("Groups")
+                .filter(|g| g.i16("ErrorCode") == 0)
+                .map(|g| {
+                    let group = g.str("GroupId").to_owned();
+                    fetched(&group, g, cx)
+                })
+                .sum();
+        }
+        OFFSET_FETCH if body.i16("ErrorCode") == 0 => return fetched(group, body, cx),
+        DELETE_GROUPS => {
+            let deleted = body.structs("Results").filter(|r| r.i16("ErrorCode") == 0);
+            deleted.for_each(|r| cx.virtual_cluster.groups.forget(r.str("GroupId")));
+        }
+        OFFSET_DELETE => {
+            for topic in body.structs("Topics") {
+                for partition in topic.structs("Partitions").filter(|p| p.i16("ErrorCode") == 0) {
+                    let index = partition.i32("PartitionIndex");
+                    cx.virtual_cluster.groups.forget_partition(group, topic.str("Name"), index);
+                }
+            }
+        }
+        _ => {}
+    }
+    0
+}
+
+fn note_commits(group: &str, scan: &Scan, body: &Struct, cx: &Context<'_>) {
+    let mut offsets: HashMap<(&str, i32), i64> = HashMap::new();
+    for (partition, offset) in scan.partitions.iter().zip(&scan.commits) {
+        if let Some(topic) = scan.topics.get(partition.topic).and_then(|t| t.name.as_deref()) {
+            offsets.insert((topic, partition.index), *offset);
+        }
+    }
+    for topic in body.structs("Topics") {
+        let Some(name) = name(topic, cx) else { continue };
+        for partition in topic.structs("Partitions").filter(|p| p.i16("ErrorCode") == 0) {
+            let index = partition.i32("PartitionIndex");
+            if let Some(offset) = offsets.get(&(&*name, index)).filter(|o| **o >= 0) {
+                saw(group, &name, index, *offset, cx);
+            }
+        }
+    }
+}
+
+fn saw(group: &str, topic: &str, partition: i32, offset: i64, cx: &Context<'_>) {
+    let (cluster, since) = (&cx.active.cluster.name, cx.active.since);
+    cx.virtual_cluster.groups.saw(group, topic, partition, cluster, since, offset);
+}
+
+/// The topics of one group in an answer to OffsetFetch.
+fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>) -> u64 {
+    let mut given = 0;
+    for topic in answer.structs_mut("Topics") {
+        let Some(name) = name(topic, cx) else { continue };
+        for partition in topic.structs_mut("Partitions").filter(|p| p.i16("ErrorCode") == 0) {
+            let (index, offset) = (partition.i32("PartitionIndex"), partition.int("CommittedOffset"));
+            if offset >= 0 {
+                saw(group, &name, index, offset, cx);
+            } else if let Some(begin) = beginning(group, &name, index, cx) {
+                partition.set("CommittedOffset", begin);
+                partition.set("CommittedLeaderEpoch", -1);
+                partition.set("Metadata", "");
+                given += 1;
+            }
+        }
+    }
+    given
+}
+
+/// Where a group without a committed offset begins, unless that is its own affair.
+fn beginning(group: &str, topic: &str, partition: i32, cx: &Context<'_>) -> Option<i64> {
+    let (active, policy) = (cx.active, cx.virtual_cluster.positions);
+    if policy == Positions::Committed {
+        return None;
+    }
+    let place = cx.virtual_cluster.groups.place(group, topic, partition, &active.cluster.name, active.since);
+    let start = || active.cluster.ends.start(topic, partition).unwrap_or(0);
+    match place {
+        Place::New | Place::Gone => None,
+        Place::Here(_) | Place::Elsewhere if policy == Positions::Earliest => Some(start()),
+        Place::Here(offset) => Some(offset.max(start())),
+        Place::Elsewhere => {
+            Some(active.switch_point.ends.get(topic, partition).map_or_else(start, |end| end.max(start())))
+        }
+    }
+}
+
+/// The name of a topic in an answer that has its name or its virtual id.
+fn name(topic: &Struct, cx: &Context<'_>) -> Option<Arc<str>> {
+    match (topic.opt_str("Name").filter(|n| !n.is_empty()), topic.get("TopicId")) {
+        (Some(name), _) => Some(name.into()),
+        (None, Value::Uuid(id)) => cx.virtual_cluster.topic_ids.name(Uuid::from_bytes(*id)),
+        _ => None,
+    }
+}
+
+/// The answer for the partitions of OffsetForLeaderEpoch whose epoch is of an older generation.
+pub(super) fn ends_of_older(shape: &Partitions, scan: &Scan, chosen: &[usize], cx: &Context<'_>) -> Struct {
+    let mut topics = Vec::new();
+    for (topic, numbers) in scan.by_topic() {
+        let end = |number: usize| {
+            let partition = scan.partitions[number];
+            let (name, epoch) = topic.name.as_deref().zip(partition.older)?;
+            Some(k23_offset_for_leader_epoch::end_of_older(name, partition.index, epoch, cx))
+        };
+        let mine = numbers.filter(|number| chosen.binary_search(number).is_ok());
+        let ends: Vec<Struct> = mine.filter_map(end).collect();
+        if !ends.is_empty() {
+            topics.push(merge::topic_entry(shape, topic).with(shape.response_partitions, ends));
+        }
+    }
+    Struct::new().with(shape.response_topics, topics)
+}
