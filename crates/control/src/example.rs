@@ -1,10 +1,11 @@
 //! A status in which every field has a value: what the tests of the pages show.
 
 use pointsman_core::{
+    config::Positions,
     failover::Reason,
     status::{
-        BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, SwitchStatus,
-        VirtualClusterStatus,
+        BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, Stranded, StrandedTopic,
+        SwitchPointStatus, SwitchStatus, VirtualClusterStatus,
     },
     topology::TopicDifference,
 };
@@ -23,11 +24,23 @@ fn broker(address: &str, state: &'static str) -> BrokerStatus {
 fn cluster(name: &str, brokers: Vec<BrokerStatus>) -> ClusterStatus {
     let healthy = brokers.iter().filter(|b| b.state == "healthy").count();
     let notes = vec!["the metadata quorum cannot be asked with these credentials".into()];
-    ClusterStatus { name: name.into(), quorum: healthy > 0, healthy, needed: 1, brokers, topics: 2, notes }
+    ClusterStatus {
+        name: name.into(),
+        quorum: healthy > 0,
+        healthy,
+        needed: 1,
+        brokers,
+        topics: 2,
+        offsets_age_s: Some(0.5),
+        notes,
+    }
 }
 
 /// After a failover from `primary` to `secondary`.
 pub(crate) fn status() -> Status {
+    let topic = StrandedTopic { topic: "orders".into(), records: 12, group: "billing".into() };
+    let stranded = Stranded { cluster: "primary".into(), records: 12, topics: vec![topic], topics_total: 1 };
+    let point = SwitchPointStatus { generation: 7, cluster: "secondary".into(), partitions: 6 };
     let switch = SwitchStatus {
         generation: 7,
         at_ms: 1_700_000_000_500,
@@ -36,6 +49,7 @@ pub(crate) fn status() -> Status {
         cause: Some(Reason::QuorumLost),
         reason: "primary lost quorum".into(),
         decided_in_ms: Some(250.0),
+        stranded: Some(stranded.clone()),
     };
     let differences = vec![
         TopicDifference::Missing { topic: "orders".into() },
@@ -66,6 +80,10 @@ pub(crate) fn status() -> Status {
             switches_total: 1,
             switches_by_cause: Reason::ALL.map(|r| (r, u64::from(r == Reason::QuorumLost))).into(),
             switches: vec![switch],
+            positions: Positions::SwitchPoint,
+            groups_seen: 2,
+            switch_point: Some(point),
+            stranded: vec![stranded],
             topic_differences: vec![StandbyDifferences {
                 cluster: "secondary".into(),
                 topics: differences,

@@ -16,6 +16,7 @@ use pointsman_wire::{
     tables,
 };
 use std::{
+    collections::HashMap,
     fmt, io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -28,6 +29,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
+const LIST_OFFSETS: i16 = 2;
 const METADATA: i16 = 3;
 const API_VERSIONS: i16 = 18;
 const DESCRIBE_QUORUM: i16 = 55;
@@ -37,6 +39,18 @@ const RESOLVE_WAIT: Duration = Duration::from_millis(200);
 /// An address that does not answer keeps the next one waiting for so long.
 const NEXT_ADDRESS: Duration = Duration::from_millis(300);
 const CLIENT: &str = "pointsman";
+
+/// A partition's log: topic and index.
+pub type Log = (Arc<str>, i32);
+
+/// A place in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogPlace {
+    /// Of the first record that is still there.
+    Start,
+    /// Of the next record that consumers will see.
+    End,
+}
 
 /// Why a broker could not be asked.
 #[derive(Debug)]
@@ -205,6 +219,24 @@ impl Connection {
         }
     }
 
+    /// The offset at a place of each partition's log, as far as this broker leads it: (index into `partitions`, offset). The
+    /// partitions of a topic stand together.
+    ///
+    /// # Errors
+    /// No answer, or none that is ListOffsets.
+    pub async fn offsets(
+        &mut self,
+        partitions: &[Log],
+        at: LogPlace,
+    ) -> Result<Vec<(usize, i64)>, CallError> {
+        let version = self.version(LIST_OFFSETS)?;
+        if version == 0 {
+            return Err(CallError::Protocol("ListOffsets version 0 has no offset to give".into()));
+        }
+        let answer = self.call(LIST_OFFSETS, version, &offsets_request(partitions, at)).await?;
+        Ok(offsets_of(partitions, &answer))
+    }
+
     /// The leader of the metadata quorum as the broker can find out: −1 for none. `None`: the broker cannot be asked.
     ///
     /// # Errors
@@ -294,6 +326,34 @@ impl Connection {
         let answer = self.decode(API_VERSIONS, version, &frame)?;
         if code == 0 { Ok(Versions::Answer(answer)) } else { Err(CallError::Code(code)) }
     }
+}
+
+fn offsets_request(partitions: &[Log], at: LogPlace) -> Struct {
+    let timestamp: i64 = if at == LogPlace::End { -1 } else { -2 };
+    let partition = |(_, index): &Log| {
+        Value::Struct(Struct::new().with("PartitionIndex", *index).with("Timestamp", timestamp))
+    };
+    let topic = |logs: &[Log]| {
+        let partitions = Value::Array(logs.iter().map(partition).collect());
+        Value::Struct(Struct::new().with("Name", &*logs[0].0).with("Partitions", partitions))
+    };
+    let topics = partitions.chunk_by(|a, b| a.0 == b.0).map(topic).collect();
+    Struct::new().with("ReplicaId", -1).with("Topics", Value::Array(topics))
+}
+
+/// What was not asked for is not believed.
+fn offsets_of(partitions: &[Log], answer: &Struct) -> Vec<(usize, i64)> {
+    let asked: HashMap<(&str, i32), usize> =
+        partitions.iter().enumerate().map(|(number, (topic, index))| ((&**topic, *index), number)).collect();
+    let topics = answer.structs("Topics");
+    let found = topics.flat_map(|t| t.structs("Partitions").map(|p| (t.str("Name"), p)));
+    found
+        .filter(|(_, p)| p.i16("ErrorCode") == 0 && p.int("Offset") >= 0)
+        .filter_map(|(topic, p)| {
+            let number = asked.get(&(topic, p.i32("PartitionIndex")))?;
+            Some((*number, p.int("Offset")))
+        })
+        .collect()
 }
 
 enum Versions {

@@ -12,6 +12,7 @@ pub mod handle;
 pub mod kafka;
 pub mod live;
 mod metadata;
+mod offsets;
 mod probe;
 pub mod prometheus;
 mod publish;

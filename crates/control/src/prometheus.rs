@@ -134,6 +134,43 @@ pub const FAMILIES: &[Family] = &[
         "Topics that a standby lacks or has otherwise.",
         differences,
     ),
+    family(
+        "pointsman_offsets_age_seconds",
+        "gauge",
+        "Time since end offsets of the cluster were last polled.",
+        |i, p| {
+            i.status
+                .clusters
+                .iter()
+                .filter_map(|c| c.offsets_age_s.map(|age| (c, age)))
+                .for_each(|(c, age)| p.sample(&[("cluster", &c.name)], age));
+        },
+    ),
+    family(
+        "pointsman_stranded_records",
+        "gauge",
+        "Records that groups have not read on a cluster that traffic left, estimated.",
+        stranded,
+    ),
+    family("pointsman_groups_seen", "gauge", "Groups seen since the process started.", |i, p| {
+        virtuals(i, p, |v| Some(count(v.groups_seen)));
+    }),
+    family(
+        "pointsman_group_positions_given_total",
+        "counter",
+        "Partitions for which a group without a committed offset was given a position.",
+        |i, p| {
+            counters(i, p, |m| m.positions_given.value());
+        },
+    ),
+    family(
+        "pointsman_older_epochs_answered_total",
+        "counter",
+        "Partitions of which an epoch of an older generation was answered with the switch point.",
+        |i, p| {
+            counters(i, p, |m| m.epochs_answered.value());
+        },
+    ),
     family("pointsman_connections", "gauge", "Open client connections.", |i, p| {
         counters(i, p, |m| m.connections.value());
     }),
@@ -244,6 +281,15 @@ fn differences(input: &Input<'_>, page: &mut Page) {
         for standby in &virtual_cluster.topic_differences {
             let labels = [("virtual_cluster", &*virtual_cluster.name), ("cluster", &standby.cluster)];
             page.sample(&labels, count(standby.total));
+        }
+    }
+}
+
+fn stranded(input: &Input<'_>, page: &mut Page) {
+    for virtual_cluster in &input.status.virtual_clusters {
+        for left in &virtual_cluster.stranded {
+            let labels = [("virtual_cluster", &*virtual_cluster.name), ("cluster", &left.cluster)];
+            page.sample(&labels, number(left.records));
         }
     }
 }

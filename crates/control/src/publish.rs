@@ -35,11 +35,14 @@ fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> Virtual
             since: chain.machine.since(),
             epoch_base: chain.machine.epoch_base(),
             producer_ids: ProducerIds::new(&config.name, chain.machine.term()),
+            switch_point: chain.handover.point.clone(),
         }),
         chain: shared,
         switching: chain.machine.switching(),
         offer: Arc::new(offer(members(), ours)),
         topic_ids: chain.topic_ids.clone(),
+        positions: config.positions,
+        groups: chain.handover.groups.clone(),
     }
 }
 

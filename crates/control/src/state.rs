@@ -13,6 +13,7 @@ pub use writer::{Ticket, Writer};
 use pointsman_core::{
     failover::{Reason, Saved},
     offer::Offer,
+    offsets::SwitchPoint,
     status::SwitchStatus,
 };
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct VirtualState {
     pub switches: Vec<SwitchStatus>,
     /// Topics that were deleted and made again: how often.
     pub incarnations: BTreeMap<Arc<str>, u32>,
+    /// Where the logs of the cluster that took over last ended at that moment.
+    #[serde(default)]
+    pub switch_point: Option<SwitchPoint>,
 }
 
 /// Where the state is kept.

@@ -1,6 +1,6 @@
 //! The status of the process as `GET /v1/status` shows it and `pointsman status` reads it.
 
-use crate::{failover::Reason, topology::TopicDifference};
+use crate::{config::Positions, failover::Reason, topology::TopicDifference};
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,6 +36,8 @@ pub struct ClusterStatus {
     pub brokers: Vec<BrokerStatus>,
     /// Topics known.
     pub topics: usize,
+    /// Seconds since its end offsets were last polled; `None`: they never were.
+    pub offsets_age_s: Option<f64>,
     /// What an operator should know, e.g. that the metadata quorum cannot be asked with these credentials.
     pub notes: Vec<String>,
 }
@@ -78,6 +80,14 @@ pub struct VirtualClusterStatus {
     pub switches_by_cause: BTreeMap<Reason, u64>,
     /// The last switches, newest first.
     pub switches: Vec<SwitchStatus>,
+    /// Where groups begin on a cluster on which they have committed nothing.
+    pub positions: Positions,
+    /// Groups that were seen since the process started.
+    pub groups_seen: usize,
+    /// Where the logs of the active cluster ended when it took over.
+    pub switch_point: Option<SwitchPointStatus>,
+    /// What is unread now on each cluster that traffic has left since the process started.
+    pub stranded: Vec<Stranded>,
     /// What each standby lacks.
     pub topic_differences: Vec<StandbyDifferences>,
 }
@@ -111,6 +121,46 @@ pub struct SwitchStatus {
     pub reason: String,
     /// Milliseconds from the first sign of trouble to the published decision, where there was one.
     pub decided_in_ms: Option<f64>,
+    /// What was unread on the cluster before, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranded: Option<Stranded>,
+}
+
+/// Records that a cluster took and that groups had not read when traffic left it. An estimate: the end offsets last polled, less
+/// the committed offsets of the groups that were on the cluster in that stay; of several groups of a topic the one with most
+/// left counts. Topics without such a group count nothing.
+#[derive(Debug, Clone, Serialize, serde::Deserialize, PartialEq, Eq)]
+pub struct Stranded {
+    /// The cluster that was left.
+    pub cluster: String,
+    /// Records in all.
+    pub records: u64,
+    /// Those topics that have most, at most 20.
+    pub topics: Vec<StrandedTopic>,
+    /// How many topics there are in all.
+    pub topics_total: usize,
+}
+
+/// Stranded records of one topic.
+#[derive(Debug, Clone, Serialize, serde::Deserialize, PartialEq, Eq)]
+pub struct StrandedTopic {
+    /// Topic.
+    pub topic: String,
+    /// Records.
+    pub records: u64,
+    /// The group that has most left.
+    pub group: String,
+}
+
+/// A switch point.
+#[derive(Debug, Clone, Serialize)]
+pub struct SwitchPointStatus {
+    /// Generation of the switch.
+    pub generation: u64,
+    /// The cluster that took over.
+    pub cluster: Arc<str>,
+    /// Partitions whose end offsets were known.
+    pub partitions: usize,
 }
 
 /// Topic differences of one standby.

@@ -1,6 +1,6 @@
 //! One virtual cluster: its failover machine, its history, and what clients see of it.
 
-use super::cluster::Watched;
+use super::{cluster::Watched, handover::Handover};
 use crate::{clock::Clock, publish::cluster_id, state::VirtualState};
 use pointsman_core::{
     Now,
@@ -21,6 +21,7 @@ pub(crate) struct Chain {
     pub(crate) machine: Machine,
     pub(crate) topic_ids: Arc<TopicIds>,
     pub(crate) cluster_id: Arc<str>,
+    pub(crate) handover: Handover,
     /// What the machine was told of each cluster.
     pub(crate) told: HashMap<Arc<str>, Standing>,
     /// Newest first.
@@ -43,6 +44,7 @@ impl Chain {
         Self {
             topic_ids: Arc::new(TopicIds::new(&config.name, raised)),
             cluster_id: cluster_id(&config.name),
+            handover: Handover::new(state),
             machine,
             told: HashMap::new(),
             switches: state.map(|s| s.switches.iter().rev().cloned().collect()).unwrap_or_default(),
@@ -62,6 +64,8 @@ impl Chain {
     /// Logs a switch and remembers it.
     pub(crate) fn remember(&mut self, switch: &Switch, clusters: &[Watched], now: Now) {
         let decided = switch.trouble.map(|at| now.saturating_sub(at).as_secs_f64() * 1e3);
+        let left = switch.from.as_ref().filter(|from| switch.to.as_ref() != Some(from));
+        let left = left.and_then(|from| clusters.iter().find(|c| c.config.name == *from));
         let entry = SwitchStatus {
             generation: switch.generation,
             at_ms: Clock::unix_ms(),
@@ -70,6 +74,7 @@ impl Chain {
             cause: Some(switch.reason),
             reason: self.words(switch, clusters),
             decided_in_ms: decided.map(|ms| (ms * 10.0).round() / 10.0),
+            stranded: left.map(|cluster| self.handover.left(&cluster.shared, switch.to.is_some())),
         };
         let or_none = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
         tracing::warn!(
@@ -81,6 +86,15 @@ impl Chain {
             "switch: {}",
             entry.reason
         );
+        if let Some(stranded) = entry.stranded.as_ref().filter(|s| s.records > 0) {
+            tracing::warn!(
+                virtual_cluster = &*self.config.name,
+                cluster = stranded.cluster,
+                topics = stranded.topics_total,
+                "about {} records were left unread; they are read when traffic comes back",
+                stranded.records
+            );
+        }
         self.switches.push_front(entry);
         self.switches.truncate(SWITCH_HISTORY);
         self.switches_total += 1;
@@ -117,6 +131,7 @@ impl Chain {
             switches_by_cause: self.switches_by_cause.clone(),
             switches: self.switches.iter().rev().cloned().collect(),
             incarnations: self.topic_ids.incarnations().into_iter().collect(),
+            switch_point: self.handover.saved(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     clock::Clock,
     discovery,
     metadata::{Refreshed, Refresher},
+    offsets::Poller,
     probe::{Prober, Report, Said},
     state::ClusterState,
     tasks::Tasks,
@@ -15,6 +16,7 @@ use pointsman_core::{
     health::{BrokerState, BrokerView, ClusterHealth, Outcome, Probe, Standing, Verdict},
     limits::{EPOCH_MARGIN, SOURCE_WAIT},
     offer::Offer,
+    offsets::EndsCell,
     snapshot::Cluster,
     topology::{Observation, TopologyCell},
 };
@@ -33,6 +35,7 @@ pub(crate) struct Watched {
     /// As snapshots show it.
     pub(crate) shared: Arc<Cluster>,
     pub(crate) refresher: Refresher,
+    pub(crate) poller: Poller,
     probers: BTreeMap<Address, Prober>,
     /// What each broker last said it can do, by `host:port`, from before a restart too.
     offers: BTreeMap<String, Offer>,
@@ -73,13 +76,16 @@ impl Watched {
             let report = move |r| events.send(Event::Refreshed(name.clone(), Box::new(r)));
             Refresher::start(topology.clone(), clock, &tasks, report)
         };
+        let ends = Arc::<EndsCell>::default();
+        let poller = Poller::start(topology.clone(), ends.clone(), clock, &tasks);
         let stored_epoch = state.map_or(-1, |s| s.max_epoch);
         let source = tasks.child();
         let mut watched = Self {
-            shared: Arc::new(Cluster { name: config.name.clone(), bootstrap: Vec::new(), topology }),
+            shared: Arc::new(Cluster { name: config.name.clone(), bootstrap: Vec::new(), topology, ends }),
             known: health.verdict(),
             health,
             refresher,
+            poller,
             probers: BTreeMap::new(),
             offers: state.map(|s| s.offers.clone()).unwrap_or_default(),
             notes: BTreeMap::new(),
@@ -126,8 +132,9 @@ impl Watched {
         if self.shared.bootstrap == servers {
             return false;
         }
-        let topology = self.shared.topology.clone();
-        self.shared = Arc::new(Cluster { name: self.config.name.clone(), bootstrap: servers, topology });
+        let (topology, ends) = (self.shared.topology.clone(), self.shared.ends.clone());
+        self.shared =
+            Arc::new(Cluster { name: self.config.name.clone(), bootstrap: servers, topology, ends });
         true
     }
 

@@ -7,6 +7,7 @@ mod chain;
 mod cluster;
 mod command;
 mod configure;
+mod handover;
 mod run;
 mod status;
 

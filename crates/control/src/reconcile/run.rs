@@ -229,6 +229,7 @@ impl Reconciler {
             cluster.news();
         }
         for chain in 0..self.chains.len() {
+            self.chains[chain].handover.groups.set_time(now);
             self.tell(chain);
             if self.chains[chain].machine.deadline().is_some_and(|at| at <= now) {
                 self.step(chain, Input::Timer);
@@ -278,7 +279,8 @@ impl Reconciler {
                 let ticket = self.save();
                 self.await_fence(chain, generation, ticket);
             }
-            Action::Activate { generation, cluster, .. } => {
+            Action::Activate { generation, cluster, epoch_base } => {
+                self.take_over(chain, &cluster, generation, epoch_base);
                 self.publish(generation);
                 self.save();
                 if let Some(cluster) = self.cluster(&cluster) {
@@ -294,18 +296,36 @@ impl Reconciler {
         }
     }
 
+    /// A cluster becomes active: where its logs end is frozen with the generation, before any session can use it.
+    fn take_over(&mut self, chain: usize, cluster: &str, generation: u64, epoch_base: i32) {
+        let Some(shared) = self.cluster(cluster).map(|c| c.shared.clone()) else { return };
+        let handover = &mut self.chains[chain].handover;
+        if let Some(point) = handover.activated(&shared, generation, epoch_base) {
+            let groups = handover.groups.clone();
+            self.around.tasks.tracker.spawn_blocking(move || groups.keep(&point));
+        }
+    }
+
     /// The second phase of a switch begins when the data plane is done with older snapshots and the state is stored; the
-    /// machine itself goes on when neither happens in time.
+    /// machine itself goes on when neither happens in time. A planned switch also waits for fresh end offsets.
     fn await_fence(&self, chain: usize, generation: u64, ticket: Ticket) {
         let (fence, events) = (self.around.fence.clone(), self.events.clone());
         let name = self.chains[chain].config.name.clone();
+        let planned = self.chains[chain].machine.planned().into_iter().flatten();
+        let polled = planned.filter_map(|name| self.clusters.iter().find(|c| c.config.name == *name));
+        let polls: Vec<_> = polled.map(|c| c.poller.poll_now()).collect();
+        let polls = async move {
+            for poll in polls {
+                poll.await;
+            }
+        };
         self.around.tasks.spawn(async move {
-            let both = async { tokio::join!(fence.passed(generation), ticket.stored()) };
-            if timeout(FENCE_WAIT, both).await.is_err() {
+            let all = async { tokio::join!(fence.passed(generation), ticket.stored(), polls) };
+            if timeout(FENCE_WAIT, all).await.is_err() {
                 tracing::warn!(
                     virtual_cluster = &*name,
                     generation,
-                    "connections or the state store did not follow within {FENCE_WAIT:?}; the switch goes on"
+                    "connections, the state store or brokers did not follow within {FENCE_WAIT:?}; the switch goes on"
                 );
             }
             events.send(Event::Fenced(name, generation));

@@ -3,6 +3,7 @@
 use super::{chain::Chain, cluster::Watched, run::Reconciler};
 use crate::publish::slots;
 use pointsman_core::{
+    Now,
     health::BrokerView,
     status::{BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, VirtualClusterStatus},
     topology::{Topology, compare_topics},
@@ -12,17 +13,18 @@ use pointsman_core::{
 const LISTED: usize = 100;
 
 pub(super) fn status(reconciler: &Reconciler) -> Status {
+    let now = reconciler.around.clock.now();
     Status {
         version: env!("CARGO_PKG_VERSION"),
         generation: reconciler.generation,
-        uptime_s: reconciler.around.clock.now().as_secs_f64(),
+        uptime_s: now.as_secs_f64(),
         state_write_failures: reconciler.writer.failures(),
-        clusters: reconciler.clusters.iter().map(cluster).collect(),
+        clusters: reconciler.clusters.iter().map(|c| cluster(c, now)).collect(),
         virtual_clusters: reconciler.chains.iter().map(|c| virtual_cluster(c, reconciler)).collect(),
     }
 }
 
-fn cluster(cluster: &Watched) -> ClusterStatus {
+fn cluster(cluster: &Watched, now: Now) -> ClusterStatus {
     let verdict = cluster.health.verdict();
     ClusterStatus {
         name: cluster.config.name.clone(),
@@ -30,6 +32,7 @@ fn cluster(cluster: &Watched) -> ClusterStatus {
         healthy: verdict.healthy,
         needed: verdict.needed,
         brokers: cluster.health.brokers().map(|b| broker(&b, &cluster.shared.topology.load())).collect(),
+        offsets_age_s: cluster.shared.ends.polled().map(|at| now.saturating_sub(at).as_secs_f64()),
         topics: cluster.shared.topology.load().topics.len(),
         notes: cluster.notes(),
     }
@@ -59,6 +62,10 @@ fn virtual_cluster(chain: &Chain, reconciler: &Reconciler) -> VirtualClusterStat
         switches_total: chain.switches_total,
         switches_by_cause: chain.switches_by_cause.clone(),
         switches: chain.switches.iter().cloned().collect(),
+        positions: chain.config.positions,
+        groups_seen: chain.handover.groups.len(),
+        switch_point: chain.handover.point_status(),
+        stranded: chain.handover.stranded(),
         topic_differences: differences(chain, reconciler),
     }
 }

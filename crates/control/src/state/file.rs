@@ -100,6 +100,7 @@ mod tests {
             cause: Some(Reason::QuorumLost),
             reason: "quorum lost".into(),
             decided_in_ms: Some(12.3),
+            stranded: None,
         };
         let saved = Saved {
             active: Some("b".into()),

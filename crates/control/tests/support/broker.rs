@@ -1,4 +1,4 @@
-//! A fake cluster: brokers that answer ApiVersions, Metadata and DescribeQuorum, and can be killed, paused and confused.
+//! A fake cluster: brokers that answer ApiVersions, Metadata, ListOffsets and DescribeQuorum, and can be killed, paused and confused.
 
 use bytes::Bytes;
 use pointsman_core::config::Address;
@@ -42,6 +42,8 @@ struct Shared {
     topics: Mutex<Vec<(&'static str, usize)>>,
     metadata_max: Mutex<i16>,
     mood: Mutex<Mood>,
+    /// The end of every log; its start is 10 before.
+    end: AtomicI64,
     metadata_offset: AtomicI64,
     paused: Vec<watch::Sender<bool>>,
 }
@@ -73,6 +75,7 @@ impl Brokers {
             topics: Mutex::new(vec![("orders", 6)]),
             metadata_max: Mutex::new(12),
             mood: Mutex::new(Mood::Well),
+            end: AtomicI64::new(0),
             metadata_offset: AtomicI64::new(1),
             paused: (0..count).map(|_| watch::channel(false).0).collect(),
         });
@@ -114,6 +117,11 @@ impl Brokers {
         *self.shared.topics.lock().unwrap() = topics.to_vec();
     }
 
+    /// So many records were ever written to each partition.
+    pub(crate) fn set_end(&self, end: i64) {
+        self.shared.end.store(end, Ordering::Relaxed);
+    }
+
     /// The highest version of Metadata that the brokers offer.
     pub(crate) fn set_metadata_max(&self, version: i16) {
         *self.shared.metadata_max.lock().unwrap() = version;
@@ -148,6 +156,7 @@ async fn converse(shared: Arc<Shared>, node: usize, mut stream: TcpStream) -> Op
                 continue;
             }
             18 => shared.api_versions(),
+            2 => shared.offsets(node, &request),
             3 => shared.metadata(&request, mood),
             55 if mood == Mood::NoMetadataQuorum => std::future::pending().await,
             55 => quorum(mood),
@@ -173,7 +182,7 @@ fn array<T>(items: impl IntoIterator<Item = T>, make: impl Fn(T) -> Struct) -> V
 
 impl Shared {
     fn api_versions(&self) -> Struct {
-        let apis = [(3, *self.metadata_max.lock().unwrap()), (18, 4), (55, 2)];
+        let apis = [(2, 7), (3, *self.metadata_max.lock().unwrap()), (18, 4), (55, 2)];
         let api = |(key, max): (i16, i16)| {
             Struct::new()
                 .with("ApiKey", i64::from(key))
@@ -187,6 +196,26 @@ impl Shared {
             .with("ErrorCode", 0i64)
             .with("ApiKeys", array(apis, api))
             .with("FinalizedFeaturesEpoch", self.metadata_offset.load(Ordering::Relaxed))
+    }
+
+    /// Only of partitions that the node leads.
+    fn offsets(&self, node: usize, request: &Struct) -> Struct {
+        let brokers = self.addresses.lock().unwrap().len();
+        let partition = |p: &Struct| {
+            let (index, end) = (p.i32("PartitionIndex"), self.end.load(Ordering::Relaxed));
+            let offset = if p.int("Timestamp") == -1 { end } else { (end - 10).max(0) };
+            let leads = usize::try_from(index).unwrap() % brokers == node;
+            Struct::new()
+                .with("PartitionIndex", index)
+                .with("ErrorCode", if leads { 0i64 } else { 6 })
+                .with("Offset", if leads { offset } else { -1 })
+        };
+        let topic = |t: &Struct| {
+            Struct::new()
+                .with("Name", t.str("Name"))
+                .with("Partitions", array(t.structs("Partitions"), partition))
+        };
+        Struct::new().with("Topics", array(request.structs("Topics"), topic))
     }
 
     fn metadata(&self, request: &Struct, mood: Mood) -> Struct {

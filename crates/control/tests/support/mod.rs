@@ -15,8 +15,8 @@ use pointsman_control::{
 };
 use pointsman_core::{
     config::{
-        AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, ProbeKind,
-        Quorum, StateConfig, VirtualClusterConfig,
+        AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Positions,
+        ProbeKind, Quorum, StateConfig, VirtualClusterConfig,
     },
     offer::Offer,
     signal::Signal,
@@ -82,6 +82,7 @@ pub(crate) fn config(primary: &Brokers, secondary: &Brokers) -> Config {
             advertise: "kafka.example.com".into(),
             chain: vec!["primary".into(), "secondary".into()],
             failover: FailoverConfig { automatic: true, failback: Failback::Automatic, hold: ms(500) },
+            positions: Positions::default(),
         }],
     }
 }

@@ -335,6 +335,14 @@ impl Machine {
         self.pinned && self.active().is_some()
     }
 
+    /// The clusters that a switch under way leaves and is meant for, if nothing forces it.
+    pub fn planned(&self) -> Option<[&Arc<str>; 2]> {
+        let Phase::Closing(left, _) = &self.phase else { return None };
+        let forced = matches!(left.reason, Reason::QuorumLost | Reason::QuorumBack | Reason::Start);
+        let (from, to) = left.from.as_ref().zip(left.wanted.as_ref()).filter(|_| !forced)?;
+        Some([from, to])
+    }
+
     /// Generation of the newest fence or activation.
     pub fn since(&self) -> u64 {
         self.since

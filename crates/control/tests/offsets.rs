@@ -1,0 +1,125 @@
+//! Offsets over a switch: what is polled, frozen, kept over a restart, and reported as unread.
+
+mod support;
+
+use pointsman_core::{config::Failback, snapshot::Snapshot, status::Status};
+use support::{Brokers, Control, TestFence, config};
+
+/// Waits until the end of every log of a cluster is known to be this.
+async fn until_polled(control: &Control, cluster: usize, end: i64) {
+    let cell = control.snapshots.borrow().clusters[cluster].ends.clone();
+    let all = |_: &Status| (0..6).all(|partition| cell.end("orders", partition) == Some(end));
+    control.until_status("the polled ends", all).await;
+}
+
+fn point(snapshot: &Snapshot) -> (u64, i32, Option<i64>) {
+    let active = snapshot.virtual_clusters[0].active.as_ref().expect("an active cluster");
+    (
+        active.switch_point.generation,
+        active.switch_point.epoch_base,
+        active.switch_point.ends.get("orders", 5),
+    )
+}
+
+#[tokio::test]
+async fn the_ends_of_the_standby_are_polled_frozen_at_the_switch_and_kept_over_a_restart() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let mut config = config(&primary, &secondary);
+    config.virtual_clusters[0].failover.failback = Failback::Manual;
+    secondary.set_end(40);
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("primary").await;
+    until_polled(&control, 1, 40).await;
+    let cell = control.snapshots.borrow().clusters[1].ends.clone();
+    control.until_status("starts", |_| cell.start("orders", 5) == Some(30)).await;
+    (0..3).for_each(|node| primary.kill(node));
+    control.until_active("secondary").await;
+    let active = control.main().active.clone().unwrap();
+    assert_eq!(point(&control.snapshots.borrow()), (active.since, active.epoch_base, Some(40)));
+    secondary.set_end(70);
+    until_polled(&control, 1, 70).await;
+    assert_eq!(point(&control.snapshots.borrow()).2, Some(40), "it stays what it was");
+    let frozen = point(&control.snapshots.borrow());
+    control.stop().await;
+
+    let control = Control::start(config).await;
+    assert_eq!(point(&control.snapshots.borrow()), frozen);
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_planned_switch_asks_for_the_ends_between_its_two_phases() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    // The fence lasts for its bound, so that the test sees it.
+    let mut control = Control::try_start(config(&primary, &secondary), TestFence(false)).await.unwrap();
+    control.until_active("primary").await;
+    (0..2).for_each(|node| primary.kill(node));
+    control.until_active("secondary").await;
+    primary.revive(0).await;
+    primary.revive(1).await;
+    control.until("the fence", |s| s.virtual_clusters[0].switching).await;
+    primary.set_end(500);
+    control.until_active("primary").await;
+    assert_eq!(point(&control.snapshots.borrow()).2, Some(500));
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_comes_back_without_another_in_between_keeps_its_switch_point() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::reserve("b", 3).await);
+    let mut control = Control::start(config(&primary, &secondary)).await;
+    control.until_active("primary").await;
+    let before = point(&control.snapshots.borrow());
+    (0..3).for_each(|node| primary.kill(node));
+    control.until("nothing active", |s| s.virtual_clusters[0].active.is_none()).await;
+    for node in 0..3 {
+        primary.revive(node).await;
+    }
+    control.until_active("primary").await;
+    let active = control.main().active.clone().unwrap();
+    assert_eq!(point(&control.snapshots.borrow()), before);
+    assert!(active.epoch_base > active.switch_point.epoch_base, "older epochs of this log are known as such");
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_left_unread_is_in_the_history_and_shrinks_when_the_group_reads_on() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let mut config = config(&primary, &secondary);
+    config.virtual_clusters[0].failover.failback = Failback::Manual;
+    primary.set_end(100);
+    let mut control = Control::start(config).await;
+    control.until_active("primary").await;
+    until_polled(&control, 0, 100).await;
+    let (groups, active) = (control.main().groups.clone(), control.main().active.clone().unwrap());
+    let commit = |offset| groups.saw("billing", "orders", 1, &active.cluster.name, active.since, offset);
+    commit(60);
+    (0..3).for_each(|node| primary.kill(node));
+    control.until_active("secondary").await;
+    let status = control.until_status("two switches", |s| s.virtual_clusters[0].switches_total == 2).await;
+    let stranded = status.virtual_clusters[0].switches[0].stranded.clone().unwrap();
+    assert_eq!((&*stranded.cluster, stranded.records, stranded.topics_total), ("primary", 40, 1));
+    assert_eq!((&*stranded.topics[0].topic, &*stranded.topics[0].group), ("orders", "billing"));
+    assert_eq!(status.virtual_clusters[0].stranded, [stranded]);
+    commit(75);
+    let now = control.status().await.virtual_clusters[0].stranded.clone();
+    assert_eq!(now[0].records, 25);
+    commit(110);
+    assert_eq!(control.status().await.virtual_clusters[0].stranded[0].records, 0);
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_broker_that_does_not_answer_delays_no_other() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let mut control = Control::start(config(&primary, &secondary)).await;
+    control.until_active("primary").await;
+    until_polled(&control, 1, 0).await;
+    secondary.pause(1, true);
+    secondary.set_end(9);
+    let cell = control.snapshots.borrow().clusters[1].ends.clone();
+    let others = |_: &Status| cell.end("orders", 0) == Some(9) && cell.end("orders", 2) == Some(9);
+    control.until_status("the others", others).await;
+    assert_eq!(cell.end("orders", 1), Some(0), "the last good answer stays");
+    control.stop().await;
+}
