@@ -139,6 +139,7 @@ impl Task {
 
     /// Asks every broker once; a silent one holds the round for its deadline only.
     async fn round(&mut self) {
+        let (begun, mut complete) = (self.clock.now(), !self.brokers.is_empty());
         let mut asked = JoinSet::new();
         for (node, broker) in &mut self.brokers {
             let (node, address, logs) = (*node, broker.address.clone(), broker.logs.clone());
@@ -153,20 +154,23 @@ impl Task {
         }
         while let Some(joined) = asked.join_next().await {
             let Ok((node, address, logs, ends_at, starts_at, answer)) = joined else { continue };
+            complete &= matches!(answer, Ok(Ok(_)));
             match answer {
                 Ok(Ok(Answer { connection, ends, starts })) => {
                     let place = |from: usize, (number, offset): &(usize, i64)| {
                         let (topic, partition) = &logs[from + number];
                         (topic, *partition, *offset)
                     };
-                    let now = self.clock.now();
-                    self.ends.take_ends(ends.iter().map(|found| place(ends_at, found)), now);
+                    self.ends.take_ends(ends.iter().map(|found| place(ends_at, found)));
                     self.ends.take_starts(starts.iter().map(|found| place(starts_at, found)));
                     self.kept.insert(node, (address, connection));
                 }
                 Ok(Err(error)) => tracing::debug!(broker = %address, "no end offsets: {error}"),
                 Err(_) => tracing::debug!(broker = %address, "no end offsets within {OFFSETS_INTERVAL:?}"),
             }
+        }
+        if complete {
+            self.ends.set_polled(begun);
         }
     }
 }

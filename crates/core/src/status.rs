@@ -36,7 +36,7 @@ pub struct ClusterStatus {
     pub brokers: Vec<BrokerStatus>,
     /// Topics known.
     pub topics: usize,
-    /// Seconds since its end offsets were last polled; `None`: they never were.
+    /// Seconds since the last poll of its end offsets that every broker answered; `None`: there was none.
     pub offsets_age_s: Option<f64>,
     /// What an operator should know, e.g. that the metadata quorum cannot be asked with these credentials.
     pub notes: Vec<String>,

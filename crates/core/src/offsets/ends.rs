@@ -20,11 +20,15 @@ impl EndsCell {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes end offsets in, polled at `now`. An offset below 0 is none.
-    pub fn take_ends<'a>(&self, polled: impl Iterator<Item = (&'a Arc<str>, i32, i64)>, now: Now) {
+    /// Takes end offsets in. An offset below 0 is none.
+    pub fn take_ends<'a>(&self, polled: impl Iterator<Item = (&'a Arc<str>, i32, i64)>) {
         let mut known = self.known();
         polled.filter(|p| p.2 >= 0).for_each(|(topic, partition, end)| known.ends.set(topic, partition, end));
-        known.polled = Some(now);
+    }
+
+    /// Every broker has answered a poll that began at `begun`.
+    pub fn set_polled(&self, begun: Now) {
+        self.known().polled = Some(begun);
     }
 
     /// Takes first offsets in.
@@ -50,7 +54,7 @@ impl EndsCell {
         self.known().ends.get(topic, partition)
     }
 
-    /// When a poll was last answered.
+    /// When the last poll began that every broker has answered.
     pub fn polled(&self) -> Option<Now> {
         self.known().polled
     }

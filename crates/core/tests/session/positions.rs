@@ -23,7 +23,7 @@ fn rig() -> Rig {
 fn poll(rig: &Rig, cluster: &str, ends: &[(i32, i64)]) {
     let cell = if cluster == "primary" { &rig.primary.ends } else { &rig.secondary.ends };
     let topic = Arc::from("orders");
-    cell.take_ends(ends.iter().map(|(partition, end)| (&topic, *partition, *end)), rig.now);
+    cell.take_ends(ends.iter().map(|(partition, end)| (&topic, *partition, *end)));
 }
 
 fn commit(rig: &mut Rig, group: &str, partition: i32, offset: i64, error: i16) {
