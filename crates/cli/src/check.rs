@@ -79,7 +79,8 @@ fn summary(config: &Config) -> String {
             v.slots,
             v.advertise
         );
-        let _ = writeln!(out, "    chain {}, {}", v.chain.join(" → "), failover_words(v));
+        let (chain, failover, positions) = (v.chain.join(" → "), failover_words(v), v.positions.word());
+        let _ = writeln!(out, "    chain {chain}, {failover}, positions {positions}");
     }
     let _ = writeln!(out, "  admin API on {}", config.admin.listen);
     out

@@ -137,6 +137,11 @@ fn render_virtual(virtual_cluster: &Value, now_ms: u64, table: &mut Table) {
     for switch in list(&virtual_cluster["switches"]).iter().take(3) {
         table.push(Line::new(switch_words(switch, now_ms), Colour::Plain));
     }
+    for left in list(&virtual_cluster["stranded"]) {
+        if number(&left["records"]) > 0 {
+            table.push(Line::new(stranded_words(left), Colour::Warn));
+        }
+    }
     for standby in list(&virtual_cluster["topic_differences"]) {
         if number(&standby["total"]) > 0 {
             table.push(Line::new(difference_words(standby), Colour::Warn));
@@ -150,6 +155,15 @@ fn switch_words(switch: &Value, now_ms: u64) -> String {
     let ago = duration(Duration::from_millis(ago_ms).as_secs_f64());
     let decided = switch["decided_in_ms"].as_f64().map_or(String::new(), |ms| format!(" in {ms:.0} ms"));
     format!("  {ago} ago: {} → {}{decided}: {}", cluster("from"), cluster("to"), text(&switch["reason"]))
+}
+
+fn stranded_words(left: &Value) -> String {
+    let topic =
+        |t: &Value| format!("{} ({}, {})", text(&t["topic"]), number(&t["records"]), text(&t["group"]));
+    let topics: Vec<String> = list(&left["topics"]).iter().take(3).map(topic).collect();
+    let more = if number(&left["topics_total"]) > 3 { ", …" } else { "" };
+    let (cluster, records) = (text(&left["cluster"]), number(&left["records"]));
+    format!("  about {records} records unread on {cluster}: {}{more}", topics.join(", "))
 }
 
 fn difference_words(standby: &Value) -> String {

@@ -25,6 +25,11 @@ fn status() -> Value {
             "switches_total": 1,
             "switches": [{ "generation": 7, "at_ms": 1000, "from": "primary", "to": "secondary",
                            "reason": "primary lost quorum", "decided_in_ms": 250.4 }],
+            "stranded": [
+                { "cluster": "primary", "records": 25, "topics_total": 1,
+                  "topics": [{ "topic": "orders", "records": 25, "group": "billing" }] },
+                { "cluster": "secondary", "records": 0, "topics_total": 0, "topics": [] },
+            ],
             "topic_differences": [{ "cluster": "secondary", "total": 4, "topics": [
                 { "difference": "missing", "topic": "orders" },
                 { "difference": "partitions", "topic": "users", "expected": 6, "found": 3 },
@@ -49,6 +54,7 @@ virtual cluster main   served by secondary   0.0.0.0:9092-9093   3 connections
   slot   0  kafka.example.com:9092  4@b:9092
   slot   1  kafka.example.com:9093  no broker
   1m 30s ago: primary → secondary in 250 ms: primary lost quorum
+  about 25 records unread on primary: orders (25, billing)
   secondary differs in 4 topics: orders (missing), users (partitions: 3, not 6)…
 ";
 
