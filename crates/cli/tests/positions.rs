@@ -10,13 +10,14 @@ use pointsman_sandbox::{
         Admin, ClientConfig, Consumer, ConsumerConfig, Event, Producer, ProducerConfig, Reset, batch::Record,
     },
 };
+use pointsman_testkit::process::wait_for;
 use serde_json::Value;
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
 };
 use support::{Listen, Proxy};
-use tokio::time::{sleep, timeout};
+use tokio::{task::block_in_place, time::timeout};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const TOPIC: &str = "orders";
@@ -63,25 +64,24 @@ impl Ground {
         produce(self.client("producer"), name, count).await
     }
 
-    async fn until(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
-        let begun = Instant::now();
-        loop {
+    /// Waits for a status.
+    fn until(&self, what: &str, good: impl Fn(&Value) -> bool) -> Value {
+        let look = || {
             let status = self.proxy.status();
-            if good(&status) {
-                return status;
-            }
-            assert!(begun.elapsed() < LIMIT, "{what}: {status:#}\n{}", self.proxy.log());
-            sleep(LOOK).await;
-        }
+            if good(&status) { Ok(status) } else { Err(format!("{what}: {status:#}")) }
+        };
+        // Clients go on meanwhile.
+        let found = block_in_place(|| wait_for(LIMIT, look));
+        found.unwrap_or_else(|e| panic!("{e}\n{}", self.proxy.log()))
     }
 
     /// Waits until the ends of these clusters were polled after this call.
-    async fn until_polled(&self, clusters: &[usize]) {
+    fn until_polled(&self, clusters: &[usize]) {
         let begun = Instant::now();
         let young = |cluster: &Value| {
             cluster["offsets_age_s"].as_f64().is_some_and(|age| age < begun.elapsed().as_secs_f64())
         };
-        self.until("polled", |s| clusters.iter().all(|c| young(&s["clusters"][*c]))).await;
+        self.until("polled", |s| clusters.iter().all(|c| young(&s["clusters"][*c])));
     }
 
     /// Asking for the next event says that the last one is processed.
@@ -191,7 +191,7 @@ async fn a_group_that_begins_at_the_latest_skips_nothing_over_a_failover_and_bac
     let unread = ground.produce("unread", 20).await;
     read(&mut live, &unread).await;
     ground.until_committed("live", &mut live).await;
-    ground.until_polled(&[0, 1]).await;
+    ground.until_polled(&[0, 1]);
 
     // when
     (0..3).for_each(|broker| ground.primary.kill(broker));
@@ -208,7 +208,7 @@ async fn a_group_that_begins_at_the_latest_skips_nothing_over_a_failover_and_bac
     let mut new = ground.consumer("new");
     settle(&ground, &mut new, "new").await;
     new.close(LIMIT).await.expect("leaves");
-    let status = ground.until("the switch", |s| s["virtual_clusters"][0]["switches_total"] == 2).await;
+    let status = ground.until("the switch", |s| s["virtual_clusters"][0]["switches_total"] == 2);
     let stranded = &status["virtual_clusters"][0]["switches"][0]["stranded"];
     assert_eq!((&stranded["cluster"], &stranded["records"]), (&"primary".into(), &20.into()), "{stranded:#}");
     assert_eq!(stranded["topics"][0]["group"], "away");
@@ -218,7 +218,7 @@ async fn a_group_that_begins_at_the_latest_skips_nothing_over_a_failover_and_bac
     assert!(metrics.contains(line), "{metrics}");
     ground.until_committed("live", &mut live).await;
     ground.until_committed("away", &mut away).await;
-    ground.until_polled(&[1]).await;
+    ground.until_polled(&[1]);
 
     // when the primary comes back
     for broker in 0..3 {
