@@ -11,6 +11,7 @@ mod history;
 mod mutation;
 mod oracle;
 mod process;
+pub mod producers;
 #[cfg(test)]
 mod tests;
 mod world;
