@@ -26,6 +26,8 @@ pub struct Translated {
     pub unknown_topics: usize,
     /// A producer id that is too large to be given to a client, who gets none instead.
     pub unfit_producer: Option<i64>,
+    /// Something in the answer is an error.
+    pub refusal: bool,
     /// The answer says that leaders are not where the topology has them.
     pub stale_leader: bool,
     /// The answer says that a coordinator is not where it was asked for.
@@ -36,6 +38,7 @@ pub struct Translated {
 
 impl Translated {
     fn note(&mut self, error: i16) {
+        self.refusal |= error != 0;
         self.stale_leader |= matches!(error, error::NOT_LEADER_OR_FOLLOWER | error::FENCED_LEADER_EPOCH);
         self.stale_coordinator |= error == error::NOT_COORDINATOR;
     }

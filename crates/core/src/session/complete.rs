@@ -72,7 +72,7 @@ impl Session {
         if matches!(exchange.state, State::Merging(_)) {
             let (part, seen) = translated(exchange, &frame, &cx)?;
             self.note(id, &seen, out);
-            self.note_written(id, &part);
+            self.note_written(id, &part, &seen, now);
             if let Some(State::Merging(merge)) = self.exchange(id).map(|e| &mut e.state) {
                 merge.take(node);
                 merge.parts.push(part);
@@ -105,28 +105,34 @@ impl Session {
             self.stale_topology(out);
             return Ok(());
         }
-        self.note_reply(id, &reply)?;
+        self.note_reply(id, &reply, &seen, now)?;
         self.ready(id, node, reply);
         Ok(())
     }
 
     /// The same of a whole answer.
-    fn note_reply(&self, id: ExchangeId, reply: &Bytes) -> Result<(), DecodeError> {
-        let Some(exchange) = self.exchange_of(id).filter(|e| e.rule.key == PRODUCE && !self.gate.is_open())
-        else {
-            return Ok(());
-        };
+    fn note_reply(
+        &self,
+        id: ExchangeId,
+        reply: &Bytes,
+        seen: &Translated,
+        now: Now,
+    ) -> Result<(), DecodeError> {
+        let Some(exchange) = self.awaited(id, seen) else { return Ok(()) };
         let (_, body) = value::decode_response(PRODUCE, exchange.version, &reply.slice(4..))?;
-        self.note_written(id, &body);
+        self.note_written(id, &body, seen, now);
         Ok(())
     }
 
-    /// What brokers answered to batches that others wait for.
-    fn note_written(&self, id: ExchangeId, body: &Struct) {
-        let Some(exchange) = self.exchange_of(id).filter(|e| e.rule.key == PRODUCE && !self.gate.is_open())
-        else {
-            return;
-        };
+    /// A Produce request whose answer the gate must know: something waits for it, or will.
+    fn awaited(&self, id: ExchangeId, seen: &Translated) -> Option<&Exchange> {
+        let produce = self.exchange_of(id).filter(|e| e.rule.key == PRODUCE)?;
+        (seen.refusal || !self.gate.is_open()).then_some(produce)
+    }
+
+    /// What brokers answered to batches.
+    fn note_written(&self, id: ExchangeId, body: &Struct, seen: &Translated, now: Now) {
+        let Some(exchange) = self.awaited(id, seen) else { return };
         let scan = &exchange.scan;
         for told in body.structs("Responses") {
             let (name, id) = (told.str("Name"), told.uuid("TopicId"));
@@ -140,7 +146,8 @@ impl Session {
                 let asked = asked.find(|p| p.index == partition.i32("Index"));
                 let of = |p: &PartitionRef| p.producer.zip(scan.topics[p.topic].name.as_ref());
                 if let Some((producer, topic)) = asked.and_then(of) {
-                    self.gate.answered(producer, topic, partition.i32("Index"), partition.i16("ErrorCode"));
+                    let (index, code) = (partition.i32("Index"), partition.i16("ErrorCode"));
+                    self.gate.answered(producer, topic, index, code, now);
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Keeps the order of an idempotent producer's batches when some of them were failed here.
 //!
 //! A broker without state for a producer takes any first sequence. If batches n and n+1 were failed by a switch and n+2, already on its
-//! way, reached the new cluster first, that cluster would refuse n from then on. So a failed batch closes a gate for its
-//! (producer, partition). When the failed batch (or an older one) comes again, or a higher epoch, it passes, and behind it whatever
+//! way, reached the new cluster first, that cluster would refuse n from then on. So a batch that was failed here, or that a broker
+//! did not take although it can be sent again, closes a gate for its (producer, partition). When the failed batch (or an older one) comes again, or a higher epoch, it passes, and behind it whatever
 //! takes the same way to the same broker; another connection could be faster. When a broker has taken it, or after a deadline,
 //! the gate is open.
 
@@ -133,18 +133,20 @@ impl Gate {
         true
     }
 
-    /// A broker answered to a batch with this error code, 0 for none. Opens the gate if it was the one that was waited for.
-    pub fn answered(&self, producer: Producer, topic: &Arc<str>, partition: i32, error: i16) {
+    /// A broker answered to a batch with this error code, 0 for none. Opens the gate if it was the one that was waited for, and
+    /// closes it if it will come again: after a switch no broker has state yet that would keep the order.
+    pub fn answered(&self, producer: Producer, topic: &Arc<str>, partition: i32, error: i16, now: Now) {
+        if SENT_AGAIN.contains(&error) {
+            return self.close(producer, topic, partition, now);
+        }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (producer.id, topic.clone(), partition);
         let waited_for = (producer.epoch, producer.sequence);
-        let Some(entry) = table.entries.get_mut(&key).filter(|e| (e.epoch, e.sequence) == waited_for) else {
+        let Some(entry) = table.entries.get(&key).filter(|e| (e.epoch, e.sequence) == waited_for) else {
             return;
         };
-        if SENT_AGAIN.contains(&error) {
-            entry.passing = None;
-        } else if WRITTEN.contains(&error) || entry.passing.is_some() {
-            // After any other error the client decides anew what comes next.
+        // After an error that is for good the client decides anew what comes next.
+        if WRITTEN.contains(&error) || entry.passing.is_some() {
             table.entries.remove(&key);
             self.closed.store(table.entries.len(), Ordering::Release);
         }
@@ -190,9 +192,9 @@ mod tests {
         for way in OTHERS {
             assert!(!gate.admits(batch(0, 12), &topic, 0, way, Now::ZERO));
         }
-        gate.answered(batch(0, 12), &topic, 0, 0);
+        gate.answered(batch(0, 12), &topic, 0, 0, Now::ZERO);
         assert!(!gate.is_open(), "another batch's answer");
-        gate.answered(batch(0, 10), &topic, 0, 0);
+        gate.answered(batch(0, 10), &topic, 0, 0, Now::ZERO);
         assert!(gate.is_open());
     }
 
@@ -200,13 +202,13 @@ mod tests {
     fn a_broker_that_does_not_take_it_closes_the_gate_again() {
         let (gate, topic) = closed_at(10);
         assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
-        gate.answered(batch(0, 10), &topic, 0, 6);
+        gate.answered(batch(0, 10), &topic, 0, 6, Now::ZERO);
         assert!(!gate.admits(batch(0, 12), &topic, 0, WAY, Now::ZERO));
         assert!(gate.admits(batch(0, 10), &topic, 0, OTHERS[0], Now::ZERO), "it goes another way now");
         gate.close(batch(0, 10), &topic, 0, Now::ZERO);
         assert!(!gate.admits(batch(0, 12), &topic, 0, OTHERS[0], Now::ZERO), "lost on its way");
         assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
-        gate.answered(batch(0, 10), &topic, 0, 10);
+        gate.answered(batch(0, 10), &topic, 0, 10, Now::ZERO);
         assert!(gate.is_open(), "refused for good");
     }
 

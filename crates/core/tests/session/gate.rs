@@ -94,6 +94,27 @@ fn a_failed_batch_that_the_broker_refuses_is_waited_for_again() {
 }
 
 #[test]
+fn a_batch_that_a_broker_does_not_take_is_waited_for() {
+    // given a broker that is no leader any more, and a later batch that goes to the new one
+    let mut rig = Rig::new();
+    rig.switch();
+    send(&mut rig, ONE, 10);
+    let sent = rig.sent_one();
+    let mut answer = good(&sent);
+    for topic in answer.structs_mut("Responses") {
+        topic.structs_mut("PartitionResponses").for_each(|p| p.set("ErrorCode", 6));
+    }
+    // when
+    rig.answer(&sent, &answer);
+    rig.reply();
+    // then
+    send(&mut rig, ONE, 11);
+    assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6)]);
+    send(&mut rig, ONE, 10);
+    assert_eq!(rig.sent().len(), 1);
+}
+
+#[test]
 fn only_the_refused_partitions_of_a_request_are_refused() {
     let mut rig = Rig::new();
     send(&mut rig, ONE, 10);
