@@ -2,9 +2,9 @@
 //!
 //! A broker without state for a producer takes any first sequence. If batches n and n+1 were failed by a switch and n+2, already on its
 //! way, reached the new cluster first, that cluster would refuse n from then on. So a batch that was failed here, or that a broker
-//! did not take although it can be sent again, closes a gate for its (producer, partition). When the failed batch (or an older one) comes again, or a higher epoch, it passes, and behind it whatever
-//! takes the same way to the same broker; another connection could be faster. When a broker has taken it, or after a deadline,
-//! the gate is open.
+//! did not take although it can be sent again, is remembered for its (producer, partition), and what comes after it in sequence waits
+//! until it has come again. Then they may follow it on the same way to the same broker; another connection could be faster, so
+//! there they wait until a broker has taken it. A higher epoch passes, and after a deadline everything does.
 
 use crate::{Now, rules::request::Producer, topology::NodeId};
 use std::{
@@ -16,8 +16,10 @@ use std::{
     time::Duration,
 };
 
-/// Entries; beyond it the oldest knowledge is given up: about 100 bytes each.
+/// Entries; beyond it the knowledge is given up: about 200 bytes each with the few batches that producers have under way.
 const CAPACITY: usize = 100_000;
+/// Batches of one entry. Producers have at most five under way to a partition.
+const BATCHES: usize = 16;
 /// A producer that has not come back by then has given the batch up (`delivery.timeout.ms` is two minutes by default).
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Entries of producers that gave up are looked for this often, so that an empty table costs nothing again.
@@ -50,13 +52,33 @@ impl Table {
 /// Producer id, topic, partition.
 type Key = (i64, Arc<str>, i32);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Entry {
     epoch: i16,
-    sequence: i32,
+    /// Batches that were failed, or that passed after one that was, until a broker has answered: by their first sequence, in order.
+    batches: Vec<Pending>,
     until: Now,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    sequence: i32,
     /// It has come again, and went this way.
-    passing: Option<Way>,
+    way: Option<Way>,
+}
+
+impl Entry {
+    /// Notes where a batch is; beyond [`BATCHES`] the latest are forgotten, which are those that nothing waits for.
+    fn note(&mut self, sequence: i32, way: Option<Way>) {
+        match self.batches.iter_mut().find(|b| b.sequence == sequence) {
+            Some(known) => known.way = way,
+            None => {
+                let at = self.batches.partition_point(|b| precedes(b.sequence, sequence));
+                self.batches.insert(at, Pending { sequence, way });
+                self.batches.truncate(BATCHES);
+            }
+        }
+    }
 }
 
 /// A connection to a broker: what takes the same way arrives in order.
@@ -91,27 +113,19 @@ impl Gate {
         if table.entries.len() >= CAPACITY {
             table.entries.clear();
         }
-        let failed = Entry {
-            epoch: producer.epoch,
-            sequence: producer.sequence,
-            until: now + DEADLINE,
-            passing: None,
-        };
-        table
-            .entries
-            .entry((producer.id, topic.clone(), partition))
-            .and_modify(|e| {
-                if producer.epoch > e.epoch
-                    || (producer.epoch == e.epoch && !precedes(e.sequence, producer.sequence))
-                {
-                    *e = failed;
-                }
-            })
-            .or_insert(failed);
+        let fresh = || Entry { epoch: producer.epoch, batches: Vec::new(), until: now + DEADLINE };
+        let entry = table.entries.entry((producer.id, topic.clone(), partition)).or_insert_with(fresh);
+        if producer.epoch > entry.epoch {
+            *entry = fresh();
+        }
+        if producer.epoch == entry.epoch {
+            entry.until = now + DEADLINE;
+            entry.note(producer.sequence, None);
+        }
         self.closed.store(table.entries.len(), Ordering::Release);
     }
 
-    /// Whether a batch may pass this way. The one that was waited for may, and those behind it on its way.
+    /// Whether a batch may pass this way: if every one before it that was failed has come again and went the same way.
     pub fn admits(&self, producer: Producer, topic: &Arc<str>, partition: i32, way: Way, now: Now) -> bool {
         if self.is_open() {
             return true;
@@ -124,32 +138,35 @@ impl Gate {
         }
         self.closed.store(table.entries.len(), Ordering::Release);
         let Some(entry) = table.entries.get_mut(&key) else { return true };
-        let later = producer.epoch == entry.epoch && precedes(entry.sequence, producer.sequence);
-        if later || producer.epoch < entry.epoch {
-            return later && entry.passing == Some(way);
+        if producer.epoch > entry.epoch {
+            *entry = Entry { epoch: producer.epoch, batches: Vec::new(), until: entry.until };
         }
-        (entry.epoch, entry.sequence) = (producer.epoch, producer.sequence);
-        entry.passing = Some(way);
-        true
+        let before = |b: &&Pending| precedes(b.sequence, producer.sequence);
+        let passes = producer.epoch == entry.epoch
+            && entry.batches.iter().filter(before).all(|earlier| earlier.way == Some(way));
+        if passes {
+            entry.note(producer.sequence, Some(way));
+        }
+        passes
     }
 
-    /// A broker answered to a batch with this error code, 0 for none. Opens the gate if it was the one that was waited for, and
-    /// closes it if it will come again: after a switch no broker has state yet that would keep the order.
+    /// A broker answered to a batch with this error code, 0 for none. What waited for this batch waits no more, unless the batch will
+    /// come again: after a switch no broker has state yet that would keep the order.
     pub fn answered(&self, producer: Producer, topic: &Arc<str>, partition: i32, error: i16, now: Now) {
         if SENT_AGAIN.contains(&error) {
             return self.close(producer, topic, partition, now);
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (producer.id, topic.clone(), partition);
-        let waited_for = (producer.epoch, producer.sequence);
-        let Some(entry) = table.entries.get(&key).filter(|e| (e.epoch, e.sequence) == waited_for) else {
-            return;
-        };
+        let Some(entry) = table.entries.get_mut(&key).filter(|e| e.epoch == producer.epoch) else { return };
         // After an error that is for good the client decides anew what comes next.
-        if WRITTEN.contains(&error) || entry.passing.is_some() {
+        let settled =
+            |b: &Pending| b.sequence == producer.sequence && (WRITTEN.contains(&error) || b.way.is_some());
+        entry.batches.retain(|b| !settled(b));
+        if entry.batches.is_empty() {
             table.entries.remove(&key);
-            self.closed.store(table.entries.len(), Ordering::Release);
         }
+        self.closed.store(table.entries.len(), Ordering::Release);
     }
 }
 
@@ -213,12 +230,21 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_failed_sequence_counts() {
+    fn every_failed_batch_is_waited_for() {
         let (gate, topic) = closed_at(10);
         gate.close(batch(0, 8), &topic, 0, Now::ZERO);
         gate.close(batch(0, 12), &topic, 0, Now::ZERO);
-        assert!(!gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
-        assert!(gate.admits(batch(0, 8), &topic, 0, WAY, Now::ZERO));
+        let passes = |sequence| gate.admits(batch(0, sequence), &topic, 0, WAY, Now::ZERO);
+        assert!(!passes(10));
+        assert!(passes(8));
+        assert!(!passes(12), "10 has not come again");
+        assert!(passes(10) && passes(12) && passes(14));
+        for sequence in [8, 10, 12] {
+            gate.answered(batch(0, sequence), &topic, 0, 0, Now::ZERO);
+            assert!(!gate.is_open(), "14 is under way, and could be overtaken");
+        }
+        gate.answered(batch(0, 14), &topic, 0, 0, Now::ZERO);
+        assert!(gate.is_open());
     }
 
     #[test]

@@ -6,21 +6,17 @@
 //! acknowledgement was lost, no error. `PRODUCER_SEED=n` replays one seed and prints its events; `PRODUCER_SEEDS=n` runs
 //! more of them.
 //!
-//! It found two things that the real gate lets pass, though rarely; a stricter one ([`Gatekeeper::Strict`]) stands beside it to
-//! compare with.
-//!
 //! Taken for granted: a request that left Pointsman reaches its broker before the next visit to that cluster, or never.
 
 mod broker;
 mod client;
 mod pointsman;
 mod rules;
-mod strict;
 #[cfg(test)]
 mod tests;
 mod world;
 
-pub use pointsman::{Broken, Gatekeeper};
+pub use pointsman::Broken;
 
 use crate::rng::Rng;
 use pointsman_core::Now;
@@ -44,8 +40,6 @@ pub struct Summary {
 pub struct Setup {
     /// The rule that is broken on purpose.
     pub broken: Broken,
-    /// The gate.
-    pub gate: Gatekeeper,
     /// Whether a partition's leader may seem to move from one connection of the client to another.
     pub moving_leaders: bool,
     /// Whether some of the clients send failed batches again in another order than their own.

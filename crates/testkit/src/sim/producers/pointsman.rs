@@ -7,9 +7,12 @@
 use super::{
     broker::{Answer, Batch, Identity},
     client::Request,
-    strict::StrictGate,
 };
-use pointsman_core::{Now, rules::request::Producer, session::gate::Gate};
+use pointsman_core::{
+    Now,
+    rules::request::Producer,
+    session::gate::{Gate, Way},
+};
 use std::{collections::VecDeque, sync::Arc};
 
 /// A rule that is broken on purpose.
@@ -25,15 +28,6 @@ pub enum Broken {
     Generation,
 }
 
-/// Which gate stands at the entrance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gatekeeper {
-    /// That of `pointsman_core::session::gate`: it remembers the oldest failed batch, and opens when that is sent again.
-    Real,
-    /// It remembers each failed batch, and opens for the next when a broker has acknowledged the one before.
-    Strict,
-}
-
 /// Where a connection is in the sequence of switches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -46,8 +40,6 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Pointsman {
     gate: Gate,
-    strict: StrictGate,
-    keeper: Gatekeeper,
     topic: Arc<str>,
     broken: Broken,
     pub(super) published: Phase,
@@ -88,12 +80,10 @@ pub(super) enum Out {
 }
 
 impl Pointsman {
-    pub(super) fn new(broken: Broken, keeper: Gatekeeper, connections: usize) -> Self {
+    pub(super) fn new(broken: Broken, connections: usize) -> Self {
         let connection = || Connection { phase: Phase::Serving(0), exchanges: VecDeque::new() };
         Self {
             gate: Gate::default(),
-            strict: StrictGate::default(),
-            keeper,
             topic: "t".into(),
             broken,
             published: Phase::Serving(0),
@@ -136,13 +126,16 @@ impl Pointsman {
         number: u64,
         visit: usize,
         answer: Answer,
+        now: Now,
     ) -> Vec<Out> {
         let mut exchanges = self.connections[connection].exchanges.iter_mut();
         let asked = exchanges.find(|e| e.request.number == number && e.state == State::Sent(visit));
         if let Some(exchange) = asked {
             exchange.state = State::Ready(answer);
             let Request { identity, partition, base, .. } = exchange.request;
-            self.strict.settled(identity, partition, base);
+            let producer = Producer { id: identity.id, epoch: identity.epoch, sequence: base };
+            let index = i32::try_from(partition).unwrap_or(0);
+            self.gate.answered(producer, &self.topic, index, code(answer), now);
         }
         self.flush(connection, Vec::new())
     }
@@ -179,11 +172,8 @@ impl Pointsman {
     fn route(&mut self, connection: usize, at: usize, visit: usize, now: Now, out: &mut Vec<Out>) {
         let request = self.connections[connection].exchanges[at].request.clone();
         let partition = i32::try_from(request.partition).unwrap_or(0);
-        let admitted = match self.keeper {
-            _ if self.broken == Broken::Gate => true,
-            Gatekeeper::Real => self.gate.admits(producer(&request), &self.topic, partition, now),
-            Gatekeeper::Strict => self.strict.admits(request.identity, request.partition, request.base),
-        };
+        let admitted = self.broken == Broken::Gate
+            || self.gate.admits(producer(&request), &self.topic, partition, way(connection), now);
         if !admitted {
             return self.fail(connection, at, now);
         }
@@ -198,8 +188,6 @@ impl Pointsman {
         exchange.state = State::Ready(Answer::NotLeader);
         let partition = i32::try_from(exchange.request.partition).unwrap_or(0);
         self.gate.close(producer(&exchange.request), &self.topic, partition, now);
-        let Request { identity, partition, base, .. } = exchange.request;
-        self.strict.close(identity, partition, base);
     }
 
     /// Answers leave in the order of the requests.
@@ -210,6 +198,20 @@ impl Pointsman {
             out.extend(exchanges.pop_front().map(|e| Out::Answer { request: e.request, answer }));
         }
         out
+    }
+}
+
+/// All requests of a connection to a partition go to one broker.
+fn way(connection: usize) -> Way {
+    Way { session: u64::try_from(connection).unwrap_or(0), node: 0 }
+}
+
+fn code(answer: Answer) -> i16 {
+    match answer {
+        Answer::Written(_) => 0,
+        Answer::NotLeader => 6,
+        Answer::Gap => 45,
+        Answer::OldEpoch => 47,
     }
 }
 

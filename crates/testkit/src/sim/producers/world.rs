@@ -107,7 +107,7 @@ impl World {
             queue: BinaryHeap::new(),
             events: HashMap::new(),
             scheduled: 0,
-            pointsman: Pointsman::new(scenario.setup.broken, scenario.setup.gate, connections),
+            pointsman: Pointsman::new(scenario.setup.broken, connections),
             logs: [logs(), logs()],
             next_ids: [0, 0],
             visits: vec![Visit { side: Side::Primary, begun: 0, starts: vec![0; scenario.partitions] }],
@@ -186,7 +186,8 @@ impl World {
             }
             Event::FromBroker(link, visit, request, answer) => {
                 if self.is_alive(link) {
-                    let out = self.pointsman.answered(link.connection, request.number, visit, answer);
+                    let out =
+                        self.pointsman.answered(link.connection, request.number, visit, answer, self.now);
                     self.carry_out(link.connection, out);
                 }
             }
