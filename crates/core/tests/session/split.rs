@@ -8,7 +8,7 @@ use crate::{
 };
 use pointsman_core::Now;
 use pointsman_wire::value::{Struct, Value};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const MIXED: Places<'static> = &[("orders", &[2, 1, 0]), ("lines", &[2, 0])];
 
@@ -156,7 +156,14 @@ fn a_partition_without_leader_is_asked_for_at_some_broker_and_its_error_comes_ba
     assert_eq!(errors(0, &rig.reply()), [code("headless", 0, 5)]);
 }
 
-/// The shorter of three times that a request for these partitions takes, there and back.
+/// Time that this thread has had of a processor: what else the machine does is not in it.
+fn processor_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    let nanoseconds = stat.split_whitespace().next().and_then(|n| n.parse().ok());
+    Duration::from_nanos(nanoseconds.expect("nanoseconds on a processor"))
+}
+
+/// The shortest of three times that a request for these partitions takes, there and back.
 fn time_of(topics: &[(String, Vec<i32>)]) -> Duration {
     let observed = (0_u32..).zip(topics).map(|(n, (name, indices))| {
         let leaders: Vec<i32> =
@@ -170,13 +177,13 @@ fn time_of(topics: &[(String, Vec<i32>)]) -> Duration {
         rig.primary.topology.merge(&observation("primary", observed.clone()), Now::ZERO);
         rig.tick();
         let body = list_offsets(&wanted);
-        let started = Instant::now();
+        let started = processor_time();
         rig.ask(2, 5, &body);
         let sent = rig.sent();
         assert_eq!(sent.len(), 2);
         sent.iter().for_each(|request| rig.answer(request, &good(request)));
         assert_eq!(each(2, &rig.reply(), "Offset").len(), topics.iter().map(|t| t.1.len()).sum::<usize>());
-        started.elapsed()
+        processor_time().saturating_sub(started)
     };
     (0..3).map(|_| once()).min().unwrap_or_default()
 }
