@@ -1,5 +1,6 @@
 //! The gate and the generators of the workspace: `cargo xtask <name>`.
 
+mod bench;
 mod ci;
 mod drill;
 mod tables;
@@ -11,11 +12,12 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let outcome = match name {
+        "bench" => bench::run(rest),
         "ci" => ci::run(rest),
         "drill" => drill::run(rest),
         "tables" => tables::run(rest),
         "tidy" => tidy::run(rest),
-        _ => Err(format!("expected a task (ci, drill, tables, tidy), got {name:?}")),
+        _ => Err(format!("expected a task (bench, ci, drill, tables, tidy), got {name:?}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

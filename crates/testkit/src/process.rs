@@ -129,6 +129,11 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
+    /// SIGINT.
+    pub fn interrupt(&mut self) {
+        self.signal(Signal::INT);
+    }
+
     /// SIGSTOP: alive, holding its ports and connections, answering nothing.
     pub fn pause(&mut self) {
         self.signal(Signal::STOP);

@@ -10,7 +10,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("net", &["core", "wire"]),
     ("control", &["core", "wire"]),
     ("sandbox", &["wire"]),
-    ("testkit", &["core", "sandbox"]),
+    ("testkit", &["core", "sandbox", "wire"]),
     ("cli", &["control", "net", "core", "wire", "sandbox", "testkit"]),
 ];
 

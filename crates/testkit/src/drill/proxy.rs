@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::tcp_switch::TcpSwitch;
 use super::{Options, Via};
-use crate::cache;
+use crate::{build, cache};
 use crate::kafka::{Cluster, node_ids};
-use crate::process::{Process, last_lines, run, wait_for};
+use crate::process::{Process, last_lines, wait_for};
 
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
@@ -45,14 +45,7 @@ pub(super) fn binary(options: &Options) -> Result<Option<PathBuf>, String> {
     if let Some(given) = &options.binary {
         return Ok(Some(given.clone()));
     }
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--bin", "pointsman", "--message-format", "json-render-diagnostics"]);
-    let messages = run("cargo build --release --bin pointsman", &mut cargo)?;
-    let mut executables = messages.lines().filter_map(|line| {
-        let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        message["executable"].as_str().map(PathBuf::from)
-    });
-    executables.next_back().map(Some).ok_or_else(|| "cargo built no binary".to_owned())
+    build::pointsman().map(Some)
 }
 
 impl Proxy {

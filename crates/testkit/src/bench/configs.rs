@@ -1,0 +1,158 @@
+//! The configuration files of the proxies: what their manuals say for this use, and else their defaults.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Client connections that each proxy is prepared for.
+const CONNECTIONS: usize = 20_000;
+
+/// A port of this machine to listen on, and the broker behind it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub(super) listen: SocketAddr,
+    pub(super) upstream: SocketAddr,
+    /// A free port for what a proxy wants besides.
+    pub(super) admin: SocketAddr,
+}
+
+/// One virtual cluster of one cluster; everything else is the default.
+pub(super) fn pointsman(way: &Way) -> String {
+    format!(
+        "admin: {{ listen: {} }}
+state: {{ file: pointsman-state.json }}
+clusters:
+  broker: {{ bootstrap_servers: [{}] }}
+virtual_clusters:
+  bench:
+    listen: {}
+    advertise: {}
+    chain: [broker]
+",
+        way.admin,
+        way.upstream,
+        way.listen,
+        way.listen.ip(),
+    )
+}
+
+/// One worker per core, as the manual recommends; buffers of 16 KiB and `TCP_NODELAY` are the defaults.
+pub(super) fn nginx(way: &Way, dir: &Path, module: Option<&Path>, root: bool) -> String {
+    let load = module.map_or_else(String::new, |path| format!("load_module {};\n", path.display()));
+    // As root nginx changes to a user who may not write where the benchmark writes.
+    let user = if root { "user root;\n" } else { "" };
+    format!(
+        "{load}{user}daemon off;
+worker_processes auto;
+worker_rlimit_nofile {files};
+pid {dir}/nginx.pid;
+error_log {dir}/nginx.log error;
+events {{ worker_connections {files}; }}
+stream {{
+  server {{
+    listen {};
+    proxy_pass {};
+  }}
+}}
+",
+        way.listen,
+        way.upstream,
+        files = 2 * CONNECTIONS + 100,
+        dir = dir.display(),
+    )
+}
+
+/// One thread per core, which is the default. `option splice-auto` is not: HAProxy has it off.
+pub(super) fn haproxy(way: &Way, root: bool) -> String {
+    // Without the right to open more files HAProxy finds its own limit.
+    let max = if root { format!("global\n  maxconn {CONNECTIONS}\n") } else { String::new() };
+    format!(
+        "{max}defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 10m
+  timeout server 10m
+listen bench
+  bind {}
+  server broker {}
+",
+        way.listen, way.upstream,
+    )
+}
+
+/// One worker per core, which is the default; the TCP proxy filter and one static cluster.
+pub(super) fn envoy(way: &Way) -> String {
+    let address =
+        |a: &SocketAddr| format!("{{ socket_address: {{ address: {}, port_value: {} }} }}", a.ip(), a.port());
+    format!(
+        "static_resources:
+  listeners:
+  - name: bench
+    address: {}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.tcp_proxy
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
+          stat_prefix: bench
+          cluster: broker
+  clusters:
+  - name: broker
+    type: STATIC
+    connect_timeout: 5s
+    circuit_breakers: {{ thresholds: [{{ max_connections: {CONNECTIONS}, max_pending_requests: {CONNECTIONS} }}] }}
+    load_assignment:
+      cluster_name: broker
+      endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {} }} }}] }}]
+",
+        address(&way.listen),
+        address(&way.upstream),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn way() -> Way {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Way { listen: at(1001), upstream: at(1002), admin: at(1003) }
+    }
+
+    #[test]
+    fn everything_listens_on_this_machine_only() {
+        let dir = Path::new("/tmp/x");
+        let texts = [pointsman(&way()), nginx(&way(), dir, None, true), haproxy(&way(), true), envoy(&way())];
+        for text in texts {
+            assert!(!text.contains("0.0.0.0") && !text.contains('*'), "{text}");
+            assert!(text.contains("1001") && text.contains("1002"), "{text}");
+        }
+    }
+
+    #[test]
+    fn nginx_loads_its_module_where_it_is_one() {
+        let text = nginx(&way(), Path::new("/tmp/x"), Some(Path::new("/m/stream.so")), false);
+        assert!(
+            text.starts_with("load_module /m/stream.so;\ndaemon off;\nworker_processes auto;\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("listen 127.0.0.1:1001;") && text.contains("proxy_pass 127.0.0.1:1002;"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn haproxy_sets_no_limit_that_it_may_not_have() {
+        assert!(haproxy(&way(), false).starts_with("defaults\n  mode tcp\n"));
+        assert!(haproxy(&way(), true).contains("maxconn 20000\n"));
+    }
+
+    #[cfg(feature = "sim")]
+    #[test]
+    fn pointsman_accepts_its_configuration() {
+        let text = pointsman(&way());
+        let config =
+            pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
+        assert_eq!((config.clusters.len(), config.virtual_clusters.len()), (1, 1));
+    }
+}

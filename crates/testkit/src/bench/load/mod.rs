@@ -1,0 +1,128 @@
+//! The workloads: what is sent, over how many connections, and what of it is counted.
+
+mod closed;
+mod idle;
+mod open;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::frames::{self, FETCH, PRODUCE};
+use super::options::Workload;
+use super::proc::{self, Usage};
+use super::sink::{FETCH_TOPIC, PRODUCE_TOPIC};
+
+/// Not measured: connections are made, buffers grow.
+pub(super) const WARM_UP: Duration = Duration::from_millis(300);
+/// Connections of a workload that does not say otherwise.
+const CONNECTIONS: usize = 4;
+/// Requests without an answer on one connection, as the Java producer has by default.
+const PIPELINE: usize = 5;
+/// A consumer has one Fetch out per broker.
+const ONE: usize = 1;
+const BUSY_CONNECTIONS: usize = 100;
+const MANY_CONNECTIONS: usize = 1000;
+const BATCH: usize = 16 << 10;
+const LARGE_BATCH: usize = 960 << 10;
+const RECORD: usize = 1024;
+const SMALL_RECORD: usize = 100;
+const FETCH_PARTITION: i32 = 1 << 20;
+const SMALL_FETCH: i32 = 64 << 10;
+
+/// What is measured, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) address: SocketAddr,
+    /// The process of the proxy.
+    pub(super) pid: Option<u32>,
+    pub(super) length: Duration,
+    pub(super) rate: u32,
+    /// Connections of the workload `idle`.
+    pub(super) connections: usize,
+}
+
+impl Target {
+    fn usage(&self) -> Result<Option<Usage>, String> {
+        self.pid.map(proc::usage).transpose()
+    }
+}
+
+/// What was counted in the measured time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measured {
+    pub(super) seconds: f64,
+    /// Bytes of requests (Produce) or responses (Fetch).
+    pub(super) bytes: u64,
+    pub(super) requests: u64,
+    /// Of the proxy, if there is one.
+    pub(super) usage: Option<Usage>,
+    /// From the moment a request was due to its answer, in ns, sorted.
+    pub(super) latencies: Vec<u64>,
+    /// Connections held, and by how much each made the proxy grow, in KiB.
+    pub(super) held: Option<(usize, f64)>,
+}
+
+/// A request that is repeated.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    api: (i16, i16),
+    partitions: i32,
+    /// Bytes of one batch, or the most that is fetched of one partition.
+    size: usize,
+    record: usize,
+}
+
+impl Shape {
+    const fn produce(partitions: i32, size: usize, record: usize) -> Self {
+        Self { api: PRODUCE, partitions, size, record }
+    }
+
+    const fn fetch(partitions: i32, max: i32) -> Self {
+        Self { api: FETCH, partitions, size: max.unsigned_abs() as usize, record: 0 }
+    }
+
+    const fn topic(&self) -> &'static str {
+        if self.api.0 == PRODUCE.0 { PRODUCE_TOPIC.0 } else { FETCH_TOPIC.0 }
+    }
+
+    fn encode(&self, topic: [u8; 16]) -> Result<Vec<u8>, String> {
+        if self.api.0 == FETCH.0 {
+            let max = i32::try_from(self.size).map_err(|e| e.to_string())?;
+            return frames::fetch(topic, self.partitions, max);
+        }
+        frames::produce(topic, self.partitions, &frames::batch(self.size, self.record))
+    }
+}
+
+const SMALL: Shape = Shape::produce(1, SMALL_RECORD, SMALL_RECORD);
+
+/// Runs a workload to its end.
+pub(super) fn run(workload: Workload, target: &Target) -> Result<Measured, String> {
+    let produce = Shape::produce(16, BATCH, RECORD);
+    match workload {
+        Workload::Produce => closed::run(target, produce, CONNECTIONS, PIPELINE),
+        Workload::ProduceLarge => {
+            closed::run(target, Shape::produce(4, LARGE_BATCH, RECORD), CONNECTIONS, PIPELINE)
+        }
+        Workload::Fetch => closed::run(target, Shape::fetch(4, FETCH_PARTITION), CONNECTIONS, ONE),
+        Workload::FetchSmall => closed::run(target, Shape::fetch(1, SMALL_FETCH), CONNECTIONS, ONE),
+        Workload::Small => closed::run(target, SMALL, CONNECTIONS, PIPELINE),
+        Workload::Busy => closed::run(target, Shape::produce(1, BATCH, RECORD), BUSY_CONNECTIONS, PIPELINE),
+        Workload::Latency => open::run(target, Shape::produce(1, RECORD, RECORD), CONNECTIONS),
+        Workload::Many => open::run(target, SMALL, MANY_CONNECTIONS),
+        Workload::Idle => idle::run(target, SMALL),
+    }
+}
+
+/// Writes the topic that is fetched: so much that a Fetch finds all that it asks for.
+pub(super) fn fill(address: SocketAddr) -> Result<(), String> {
+    let mut client = super::client::Client::connect(address)?;
+    let topic = client.greet(FETCH_TOPIC.0)?;
+    let frame = frames::produce(topic, 16, &frames::batch(BATCH, RECORD))?;
+    let rounds = 2 * FETCH_PARTITION.unsigned_abs() as usize / BATCH;
+    for _ in 0..rounds {
+        client.send(&frame)?;
+        super::client::check(&client.receive_whole(PRODUCE)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! The benchmark: what does a hop through Pointsman cost, beside other proxies, beside loops that understand nothing, and
+//! beside no proxy at all?
+//!
+//! All subjects are measured in one run, round by round, because only figures of the same machine at the same time can
+//! be compared. A subject is started for one measurement and ended after it, so that no other one takes part. What it
+//! used is read from /proc. The method, and how to read the table, are in `docs/benchmarks.md`.
+
+mod cell;
+mod client;
+mod configs;
+mod floor;
+mod frames;
+mod install;
+mod load;
+mod options;
+mod proc;
+mod profile;
+mod side;
+mod sink;
+mod stats;
+mod subject;
+mod table;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
+
+use cell::Cell;
+use load::Target;
+use options::{Options, Side, Workload};
+use side::Broker;
+use subject::Prepared;
+
+/// How long a process may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// Open files that ten thousand connections need on both sides, here and in a proxy.
+const FILES: u64 = 65_536;
+/// Connections up to which the loops of the floor are measured: they have two threads for each.
+const FLOOR_CONNECTIONS: usize = 4000;
+
+/// Runs the benchmark with the arguments of its command line.
+///
+/// # Errors
+/// Wrong arguments, or a measurement that failed; what was only skipped is said and is no error.
+pub fn main(args: &[String]) -> Result<(), String> {
+    match args.split_first() {
+        Some((first, rest)) if first == "floor" => floor::main(rest),
+        Some((first, _)) if first == "--help" => print(options::USAGE),
+        _ => Options::parse(args).and_then(|options| run(&options)),
+    }
+}
+
+fn run(options: &Options) -> Result<(), String> {
+    allow_files();
+    let dir = results_dir()?;
+    let mut skipped = Vec::new();
+    let subjects = prepare(options, &mut skipped);
+    if let Some(workload) = options.profile {
+        return profile(options, workload, &subjects, &skipped, &dir);
+    }
+    let results = Results::create(&dir)?;
+    let about = About::new(options);
+    results.write(&about)?;
+    let mut failures = Vec::new();
+    let mut cells = Vec::new();
+    for side in &options.sides {
+        match Broker::start(*side) {
+            Ok(broker) => {
+                for cell in measure_side(options, *side, &broker, &subjects, &mut skipped, &mut failures) {
+                    results.write(&cell)?;
+                    cells.push(cell);
+                }
+            }
+            Err(why) => skipped.push(format!("side {}: {}", side.name(), first_line(&why))),
+        }
+    }
+    print(&format!(
+        "{}\n\n{}{}",
+        about.text(),
+        table::of(&cells),
+        notes(&skipped, &failures, &results.path)
+    ))?;
+    if cells.is_empty() && failures.is_empty() {
+        failures.push("nothing was measured".to_owned());
+    }
+    failures.first().map_or(Ok(()), |first| Err(format!("{} measurements failed: {first}", failures.len())))
+}
+
+/// The subjects that can be measured here.
+fn prepare(options: &Options, skipped: &mut Vec<String>) -> Vec<Prepared> {
+    let mut found = Vec::new();
+    for subject in &options.subjects {
+        match Prepared::new(*subject, options.binary.as_deref()) {
+            Ok(prepared) => found.push(prepared),
+            Err(why) => skipped.push(format!("{}: {}", subject.name(), first_line(&why))),
+        }
+    }
+    found
+}
+
+/// All rounds on one side. The subjects follow each other within a round and workload, each round from another one on,
+/// so that what changes on the machine with time hits all of them.
+fn measure_side(
+    options: &Options,
+    side: Side,
+    broker: &Broker,
+    subjects: &[Prepared],
+    skipped: &mut Vec<String>,
+    failures: &mut Vec<String>,
+) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for round in 0..options.rounds {
+        for workload in &options.workloads {
+            for prepared in subjects.iter().cycle().skip(round % subjects.len().max(1)).take(subjects.len()) {
+                let what = format!("{} {} {}", side.name(), workload.name(), prepared.subject.name());
+                if *workload == Workload::Idle
+                    && options.connections > FLOOR_CONNECTIONS
+                    && prepared.is_floor()
+                {
+                    let why = format!("{what}: two threads for each of {} connections", options.connections);
+                    skipped.extend((round == 0).then_some(why));
+                    continue;
+                }
+                eprintln!("round {} of {}: {what}", round + 1, options.rounds);
+                match measure(options, *workload, broker, prepared) {
+                    Ok(measured) => {
+                        cells.push(Cell::new(round, side, *workload, prepared.subject, &measured))
+                    }
+                    Err(why) => failures.push(format!("{what}: {why}")),
+                }
+            }
+        }
+    }
+    cells
+}
+
+fn measure(
+    options: &Options,
+    workload: Workload,
+    broker: &Broker,
+    prepared: &Prepared,
+) -> Result<load::Measured, String> {
+    let running = prepared.start(broker.address())?;
+    load::run(workload, &target(options, &running))
+}
+
+fn target(options: &Options, running: &subject::Running) -> Target {
+    Target {
+        address: running.address,
+        pid: running.pid(),
+        length: options.seconds,
+        rate: options.rate,
+        connections: options.connections,
+    }
+}
+
+fn profile(
+    options: &Options,
+    workload: Workload,
+    subjects: &[Prepared],
+    skipped: &[String],
+    dir: &Path,
+) -> Result<(), String> {
+    let prepared = subjects.first().ok_or_else(|| skipped.join("; "))?;
+    let broker = Broker::start(Side::Sink)?;
+    let running = prepared.start(broker.address())?;
+    let list = profile::run_under_perf(workload, &target(options, &running), dir)?;
+    print(&format!("{}\n{} · {list}", proc::machine(), prepared.subject.name()))
+}
+
+/// What a run was, as the first line of its results.
+#[derive(Debug, Serialize)]
+struct About {
+    machine: String,
+    /// Load of the machine in the minute before: other work makes throughput and latency worthless.
+    load: f64,
+    rounds: usize,
+    seconds: f64,
+    rate: u32,
+}
+
+impl About {
+    fn new(options: &Options) -> Self {
+        Self {
+            machine: proc::machine(),
+            load: proc::load(),
+            rounds: options.rounds,
+            seconds: options.seconds.as_secs_f64(),
+            rate: options.rate,
+        }
+    }
+
+    fn text(&self) -> String {
+        let Self { machine, load, rounds, seconds, rate } = self;
+        format!(
+            "{machine}; load {load:.1} before the run; {rounds} rounds of {seconds} s; {rate} requests/s at a fixed rate\n\
+             medians [95 % interval, or lowest–highest below 6 rounds]; 1 GB is 10^9 bytes"
+        )
+    }
+}
+
+fn notes(skipped: &[String], failures: &[String], results: &Path) -> String {
+    let mut text = String::new();
+    for (what, list) in [("skipped", skipped), ("failed", failures)] {
+        if !list.is_empty() {
+            text += &format!("{} {what}:\n  {}\n", list.len(), list.join("\n  "));
+        }
+    }
+    text + &format!("results: {}", results.display())
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// A file of JSON lines.
+struct Results {
+    path: PathBuf,
+}
+
+impl Results {
+    fn create(dir: &Path) -> Result<Self, String> {
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
+        let path = dir.join(format!("{now}.jsonl"));
+        File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    fn write(&self, value: &impl Serialize) -> Result<(), String> {
+        let write = || {
+            let mut file = OpenOptions::new().append(true).open(&self.path)?;
+            writeln!(file, "{}", serde_json::to_string(value)?)
+        };
+        write().map_err(|e: std::io::Error| format!("{}: {e}", self.path.display()))
+    }
+}
+
+/// `target/bench` of the workspace, wherever in it the process was started.
+fn results_dir() -> Result<PathBuf, String> {
+    let here = std::env::current_dir().map_err(|e| format!("no current directory: {e}"))?;
+    let workspace = here.ancestors().find(|d| d.join("crates/testkit/Cargo.toml").is_file()).unwrap_or(&here);
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let dir = std::path::absolute(target.join("bench")).map_err(|e| format!("target/bench: {e}"))?;
+    fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    Ok(dir)
+}
+
+/// Raises the limit of open files as far as it is allowed; children inherit it.
+fn allow_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    for wanted in [Some(FILES), maximum] {
+        let higher = wanted > current && wanted.is_some();
+        let maximum = maximum.max(wanted);
+        if higher && setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum }).is_ok() {
+            return;
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{text}").map_err(|e| format!("standard output: {e}"))
+}

@@ -1,0 +1,18 @@
+//! The binary under test, built from this workspace.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::process::run;
+
+/// Builds Pointsman for release and says where it is.
+pub(crate) fn pointsman() -> Result<PathBuf, String> {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--bin", "pointsman", "--message-format", "json-render-diagnostics"]);
+    let messages = run("cargo build --release --bin pointsman", &mut cargo)?;
+    let mut executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    executables.next_back().ok_or_else(|| "cargo built no binary".to_owned())
+}
