@@ -91,7 +91,7 @@ impl Cell {
 fn cost(measured: &Measured) -> Option<Cost> {
     let usage = measured.usage?;
     let (gb, requests) = (float(measured.bytes) / GB, float(measured.requests));
-    let (cpu, switches) = (usage.user + usage.system, float(usage.switches));
+    let (cpu, switches) = (usage.cpu, float(usage.switches));
     let micros = |seconds: f64| per(seconds * 1e6, requests);
     Some(Cost {
         cpu_user_s: usage.user,
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn figures_follow_from_what_was_counted() {
-        let usage = Usage { user: 0.25, system: 0.75, switches: 500, rss_kib: 0, peak_kib: 2048 };
+        let usage = Usage { cpu: 1.0, user: 0.25, system: 0.75, switches: 500, rss_kib: 0, peak_kib: 2048 };
         let measured = Measured {
             seconds: 2.0,
             bytes: 2_000_000_000,

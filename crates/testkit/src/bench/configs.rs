@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Client connections that each proxy is prepared for.
-const CONNECTIONS: usize = 20_000;
+/// Connections that each proxy is prepared for at least: much more costs memory before the first one comes.
+const CONNECTIONS: usize = 1000;
 
 /// A port of this machine to listen on, and the broker behind it.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,19 @@ pub(super) struct Way {
     pub(super) upstream: SocketAddr,
     /// A free port for what a proxy wants besides.
     pub(super) admin: SocketAddr,
+    /// Client connections that the workload makes.
+    pub(super) clients: usize,
+}
+
+impl Way {
+    fn connections(&self) -> usize {
+        self.clients.max(CONNECTIONS)
+    }
+
+    /// Two sockets for each client, and some for the proxy itself.
+    fn files(&self) -> usize {
+        2 * self.connections() + 100
+    }
 }
 
 /// One virtual cluster of one cluster; everything else is the default.
@@ -43,7 +56,6 @@ pub(super) fn nginx(way: &Way, dir: &Path, module: Option<&Path>, root: bool) ->
     format!(
         "{load}{user}daemon off;
 worker_processes auto;
-worker_rlimit_nofile {files};
 pid {dir}/nginx.pid;
 error_log {dir}/nginx.log error;
 events {{ worker_connections {files}; }}
@@ -56,17 +68,17 @@ stream {{
 ",
         way.listen,
         way.upstream,
-        files = 2 * CONNECTIONS + 100,
+        files = way.files(),
         dir = dir.display(),
     )
 }
 
 /// One thread per core, which is the default. `option splice-auto` is not: HAProxy has it off.
-pub(super) fn haproxy(way: &Way, root: bool) -> String {
-    // Without the right to open more files HAProxy finds its own limit.
-    let max = if root { format!("global\n  maxconn {CONNECTIONS}\n") } else { String::new() };
+pub(super) fn haproxy(way: &Way) -> String {
     format!(
-        "{max}defaults
+        "global
+  maxconn {}
+defaults
   mode tcp
   timeout connect 5s
   timeout client 10m
@@ -75,7 +87,9 @@ listen bench
   bind {}
   server broker {}
 ",
-        way.listen, way.upstream,
+        way.connections(),
+        way.listen,
+        way.upstream,
     )
 }
 
@@ -99,13 +113,14 @@ pub(super) fn envoy(way: &Way) -> String {
   - name: broker
     type: STATIC
     connect_timeout: 5s
-    circuit_breakers: {{ thresholds: [{{ max_connections: {CONNECTIONS}, max_pending_requests: {CONNECTIONS} }}] }}
+    circuit_breakers: {{ thresholds: [{{ max_connections: {connections}, max_pending_requests: {connections} }}] }}
     load_assignment:
       cluster_name: broker
       endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {} }} }}] }}]
 ",
         address(&way.listen),
         address(&way.upstream),
+        connections = way.connections(),
     )
 }
 
@@ -115,13 +130,13 @@ mod tests {
 
     fn way() -> Way {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Way { listen: at(1001), upstream: at(1002), admin: at(1003) }
+        Way { listen: at(1001), upstream: at(1002), admin: at(1003), clients: 4 }
     }
 
     #[test]
     fn everything_listens_on_this_machine_only() {
         let dir = Path::new("/tmp/x");
-        let texts = [pointsman(&way()), nginx(&way(), dir, None, true), haproxy(&way(), true), envoy(&way())];
+        let texts = [pointsman(&way()), nginx(&way(), dir, None, true), haproxy(&way()), envoy(&way())];
         for text in texts {
             assert!(!text.contains("0.0.0.0") && !text.contains('*'), "{text}");
             assert!(text.contains("1001") && text.contains("1002"), "{text}");
@@ -142,9 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn haproxy_sets_no_limit_that_it_may_not_have() {
-        assert!(haproxy(&way(), false).starts_with("defaults\n  mode tcp\n"));
-        assert!(haproxy(&way(), true).contains("maxconn 20000\n"));
+    fn proxies_are_prepared_for_as_many_connections_as_come() {
+        let many = Way { clients: 10_000, ..way() };
+        assert!(haproxy(&way()).contains("maxconn 1000\n") && haproxy(&many).contains("maxconn 10000\n"));
+        assert!(nginx(&many, Path::new("/tmp/x"), None, true).contains("worker_connections 20100;"));
+        assert!(envoy(&many).contains("max_connections: 10000,"));
     }
 
     #[cfg(feature = "sim")]

@@ -144,7 +144,7 @@ fn measure(
     broker: &Broker,
     prepared: &Prepared,
 ) -> Result<load::Measured, String> {
-    let running = prepared.start(broker.address())?;
+    let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
     load::run(workload, &target(options, &running))
 }
 
@@ -167,7 +167,7 @@ fn profile(
 ) -> Result<(), String> {
     let prepared = subjects.first().ok_or_else(|| skipped.join("; "))?;
     let broker = Broker::start(Side::Sink)?;
-    let running = prepared.start(broker.address())?;
+    let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
     let list = profile::run_under_perf(workload, &target(options, &running), dir)?;
     print(&format!("{}\n{} · {list}", proc::machine(), prepared.subject.name()))
 }

@@ -2,13 +2,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+/// User and system time are counted in ticks, each with an error of one.
+const TICK_ERROR: f64 = 0.02;
 
 /// What a process and its children have used up to now.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
-    /// Processor seconds in user space, all threads, ended ones included.
+    /// Processor seconds to the nanosecond, of the threads that live.
+    pub(super) cpu: f64,
+    /// Processor seconds in user space in ticks of 10 ms, all threads, ended ones included.
     pub(super) user: f64,
-    /// Processor seconds in the kernel.
+    /// Processor seconds in the kernel, in the same ticks.
     pub(super) system: f64,
     /// Context switches of the threads that live.
     pub(super) switches: u64,
@@ -21,15 +27,19 @@ pub(super) struct Usage {
 impl Usage {
     /// What was used since `before`; memory as it is now.
     pub(super) fn since(&self, before: &Self) -> Self {
+        let (user, system) = (self.user - before.user, self.system - before.system);
         Self {
-            user: self.user - before.user,
-            system: self.system - before.system,
+            // Threads that ended meanwhile are in the ticks only.
+            cpu: (self.cpu - before.cpu).max(user + system - TICK_ERROR),
+            user,
+            system,
             switches: self.switches.saturating_sub(before.switches),
             ..*self
         }
     }
 
     fn add(&mut self, other: &Self) {
+        self.cpu += other.cpu;
         self.user += other.user;
         self.system += other.system;
         self.switches += other.switches;
@@ -58,20 +68,29 @@ fn of_one(pid: u32) -> Result<Usage, String> {
     let read =
         |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).map_err(|e| format!("{pid}: {e}"));
     let (user, system) = times(&read("stat")?).ok_or_else(|| format!("/proc/{pid}/stat: not understood"))?;
+    let (user, system) = (seconds(user), seconds(system));
+    let exact: u64 = threads(pid, "schedstat").filter_map(|text| on_cpu(&text)).sum();
     let status = read("status")?;
     let kib = |name| field(&status, name).unwrap_or(0);
     Ok(Usage {
-        user: seconds(user),
-        system: seconds(system),
-        switches: threads(pid).map(|text| switches(&text)).sum(),
+        // A kernel without these statistics has the ticks.
+        cpu: if exact > 0 { Duration::from_nanos(exact).as_secs_f64() } else { user + system },
+        user,
+        system,
+        switches: threads(pid, "status").map(|text| switches(&text)).sum(),
         rss_kib: kib("VmRSS"),
         peak_kib: kib("VmHWM"),
     })
 }
 
-fn threads(pid: u32) -> impl Iterator<Item = String> {
+fn threads(pid: u32, file: &'static str) -> impl Iterator<Item = String> {
     let entries = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok())
+    entries.filter_map(move |entry| fs::read_to_string(entry.path().join(file)).ok())
+}
+
+/// Nanoseconds on a processor: the first field of schedstat.
+fn on_cpu(schedstat: &str) -> Option<u64> {
+    schedstat.split_whitespace().next()?.parse().ok()
 }
 
 /// The process and its children, theirs too.
@@ -146,6 +165,7 @@ mod tests {
         assert_eq!(times(stat), Some((123, 45)));
         assert_eq!(times("42 (a) S 1"), None);
         assert_eq!(times(""), None);
+        assert_eq!((on_cpu("7000 5 3\n"), on_cpu("")), (Some(7000), None));
     }
 
     #[test]

@@ -44,14 +44,14 @@ impl Prepared {
         matches!(self.subject, Subject::Splice | Subject::Copy)
     }
 
-    /// Starts it in front of `upstream` and waits until a broker answers through it.
-    pub(super) fn start(&self, upstream: SocketAddr) -> Result<Running, String> {
+    /// Starts it in front of `upstream`, ready for so many clients, and waits until a broker answers through it.
+    pub(super) fn start(&self, upstream: SocketAddr, clients: usize) -> Result<Running, String> {
         if self.subject == Subject::Direct {
             return Ok(Running { address: upstream, process: None });
         }
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let ports: Vec<SocketAddr> = free_ports(2)?.into_iter().map(local).collect();
-        let way = Way { listen: ports[0], admin: ports[1], upstream };
+        let way = Way { listen: ports[0], admin: ports[1], upstream, clients };
         let dir = run_dir().join(format!("{}-{}", self.subject.name(), way.listen.port()));
         fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let log = dir.join("log");
@@ -69,11 +69,10 @@ impl Prepared {
     fn command(&self, way: &Way, dir: &Path) -> Result<Command, String> {
         let mut command = Command::new(&self.program);
         let file = dir.join("config.yaml");
-        let root = install::is_root();
         let text = match self.subject {
             Subject::Pointsman => configs::pointsman(way),
-            Subject::Nginx => configs::nginx(way, dir, self.module.as_deref(), root),
-            Subject::Haproxy => configs::haproxy(way, root),
+            Subject::Nginx => configs::nginx(way, dir, self.module.as_deref(), install::is_root()),
+            Subject::Haproxy => configs::haproxy(way),
             Subject::Envoy => configs::envoy(way),
             Subject::Direct | Subject::Splice | Subject::Copy => String::new(),
         };

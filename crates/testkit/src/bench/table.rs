@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     fn cell(round: usize, subject: Subject, cpu: f64) -> Cell {
-        let usage = Usage { system: cpu, ..Usage::default() };
+        let usage = Usage { cpu, system: cpu, ..Usage::default() };
         let usage = (subject != Subject::Direct).then_some(usage);
         let measured =
             Measured { seconds: 1.0, bytes: 1_000_000_000, requests: 10, usage, ..Measured::default() };

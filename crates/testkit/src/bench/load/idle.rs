@@ -5,7 +5,7 @@ use super::super::proc;
 use super::{Measured, Shape, Target};
 
 /// Made before the first look, so that what is made once does not count.
-const FIRST: usize = 16;
+pub(super) const FIRST: usize = 16;
 
 pub(super) fn run(target: &Target, shape: Shape) -> Result<Measured, String> {
     let first = (0..FIRST).map(|_| used(target, shape)).collect::<Result<Vec<_>, _>>()?;

@@ -96,6 +96,16 @@ impl Shape {
 
 const SMALL: Shape = Shape::produce(1, SMALL_RECORD, SMALL_RECORD);
 
+/// The most connections that a workload has at once; `idle` has `held`, and some before.
+pub(super) fn clients(workload: Workload, held: usize) -> usize {
+    match workload {
+        Workload::Busy => BUSY_CONNECTIONS,
+        Workload::Many => MANY_CONNECTIONS,
+        Workload::Idle => held + idle::FIRST,
+        _ => CONNECTIONS,
+    }
+}
+
 /// Runs a workload to its end.
 pub(super) fn run(workload: Workload, target: &Target) -> Result<Measured, String> {
     let produce = Shape::produce(16, BATCH, RECORD);
