@@ -57,37 +57,26 @@ pub fn main(args: &[String]) -> Result<(), String> {
 fn run(options: &Options) -> Result<(), String> {
     allow_files();
     let dir = results_dir()?;
-    let mut skipped = Vec::new();
-    let subjects = prepare(options, &mut skipped);
+    let mut outcome = Outcome::default();
+    let subjects = prepare(options, &mut outcome.skipped);
     if let Some(workload) = options.profile {
-        return profile(options, workload, &subjects, &skipped, &dir);
+        return profile(options, workload, &subjects, &outcome.skipped, &dir);
     }
     let results = Results::create(&dir)?;
     let about = About::new(options);
     results.write(&about)?;
-    let mut failures = Vec::new();
-    let mut cells = Vec::new();
-    for side in &options.sides {
-        match Broker::start(*side) {
-            Ok(broker) => {
-                for cell in measure_side(options, *side, &broker, &subjects, &mut skipped, &mut failures) {
-                    results.write(&cell)?;
-                    cells.push(cell);
-                }
-            }
-            Err(why) => skipped.push(format!("side {}: {}", side.name(), first_line(&why))),
+    for side in options.sides.iter().copied() {
+        match Broker::start(side) {
+            Ok(broker) => measure_side(options, side, &broker, &subjects, &results, &mut outcome)?,
+            Err(why) => outcome.skipped.push(format!("side {}: {}", side.name(), first_line(&why))),
         }
     }
-    print(&format!(
-        "{}\n\n{}{}",
-        about.text(),
-        table::of(&cells),
-        notes(&skipped, &failures, &results.path)
-    ))?;
-    if cells.is_empty() && failures.is_empty() {
-        failures.push("nothing was measured".to_owned());
+    print(&format!("{}\n\n{}{}", about.text(), table::of(&outcome.cells), notes(&outcome, &results.path)))?;
+    match outcome.failed.len() {
+        0 if outcome.cells.is_empty() => Err("nothing was measured".to_owned()),
+        0 => Ok(()),
+        failed => Err(format!("{failed} measurements failed")),
     }
-    failures.first().map_or(Ok(()), |first| Err(format!("{} measurements failed: {first}", failures.len())))
 }
 
 /// The subjects that can be measured here.
@@ -102,6 +91,14 @@ fn prepare(options: &Options, skipped: &mut Vec<String>) -> Vec<Prepared> {
     found
 }
 
+/// What became of the measurements.
+#[derive(Default)]
+struct Outcome {
+    cells: Vec<Cell>,
+    skipped: Vec<String>,
+    failed: Vec<String>,
+}
+
 /// All rounds on one side. The subjects follow each other within a round and workload, each round from another one on,
 /// so that what changes on the machine with time hits all of them.
 fn measure_side(
@@ -109,33 +106,37 @@ fn measure_side(
     side: Side,
     broker: &Broker,
     subjects: &[Prepared],
-    skipped: &mut Vec<String>,
-    failures: &mut Vec<String>,
-) -> Vec<Cell> {
-    let mut cells = Vec::new();
+    results: &Results,
+    outcome: &mut Outcome,
+) -> Result<(), String> {
     for round in 0..options.rounds {
-        for workload in &options.workloads {
+        for workload in options.workloads.iter().copied() {
             for prepared in subjects.iter().cycle().skip(round % subjects.len().max(1)).take(subjects.len()) {
                 let what = format!("{} {} {}", side.name(), workload.name(), prepared.subject.name());
-                if *workload == Workload::Idle
-                    && options.connections > FLOOR_CONNECTIONS
-                    && prepared.is_floor()
-                {
-                    let why = format!("{what}: two threads for each of {} connections", options.connections);
-                    skipped.extend((round == 0).then_some(why));
+                if let Some(why) = unfit(options, workload, prepared) {
+                    outcome.skipped.extend((round == 0).then(|| format!("{what}: {why}")));
                     continue;
                 }
                 eprintln!("round {} of {}: {what}", round + 1, options.rounds);
-                match measure(options, *workload, broker, prepared) {
+                match measure(options, workload, broker, prepared) {
                     Ok(measured) => {
-                        cells.push(Cell::new(round, side, *workload, prepared.subject, &measured))
+                        let cell = Cell::new(round, side, workload, prepared.subject, &measured);
+                        results.write(&cell)?;
+                        outcome.cells.push(cell);
                     }
-                    Err(why) => failures.push(format!("{what}: {why}")),
+                    Err(why) => outcome.failed.push(format!("{what}: {why}")),
                 }
             }
         }
     }
-    cells
+    Ok(())
+}
+
+/// Why a subject cannot be measured under a workload.
+fn unfit(options: &Options, workload: Workload, prepared: &Prepared) -> Option<String> {
+    let threads =
+        workload == Workload::Idle && options.connections > FLOOR_CONNECTIONS && prepared.is_floor();
+    threads.then(|| format!("it would need two threads for each of {} connections", options.connections))
 }
 
 fn measure(
@@ -203,9 +204,9 @@ impl About {
     }
 }
 
-fn notes(skipped: &[String], failures: &[String], results: &Path) -> String {
+fn notes(outcome: &Outcome, results: &Path) -> String {
     let mut text = String::new();
-    for (what, list) in [("skipped", skipped), ("failed", failures)] {
+    for (what, list) in [("skipped", &outcome.skipped), ("failed", &outcome.failed)] {
         if !list.is_empty() {
             text += &format!("{} {what}:\n  {}\n", list.len(), list.join("\n  "));
         }

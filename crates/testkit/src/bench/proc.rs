@@ -138,7 +138,7 @@ fn switches(status: &str) -> u64 {
     count("voluntary_ctxt_switches") + count("nonvoluntary_ctxt_switches")
 }
 
-/// The machine in one line: processor, cores, memory, kernel.
+/// The machine in one line: processor, cores, memory, kernel, congestion control.
 pub(super) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let (cpu, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
@@ -146,7 +146,9 @@ pub(super) fn machine() -> String {
         cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ")).map_or("?", |(_, m)| m);
     let cores = cpu.lines().filter(|l| l.starts_with("processor")).count();
     let gib = field(&memory, "MemTotal").unwrap_or(0) / (1 << 20);
-    format!("{model}, {cores} cores, {gib} GiB, Linux {}", read("/proc/sys/kernel/osrelease").trim())
+    let (kernel, tcp) =
+        (read("/proc/sys/kernel/osrelease"), read("/proc/sys/net/ipv4/tcp_congestion_control"));
+    format!("{model}, {cores} cores, {gib} GiB, Linux {}, TCP {}", kernel.trim(), tcp.trim())
 }
 
 /// The load of the last minute: how busy the machine was with other work.
@@ -180,7 +182,7 @@ mod tests {
     #[test]
     fn children_are_a_list_of_numbers() {
         assert_eq!(numbers("12 345 \n"), [12, 345]);
-        assert_eq!(numbers(""), []);
+        assert!(numbers("").is_empty());
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Connection {
     }
 }
 
-fn invalid(error: impl ToString) -> io::Error {
+fn invalid(error: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error.to_string())
 }
 

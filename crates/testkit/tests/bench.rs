@@ -1,0 +1,58 @@
+//! The benchmark as a whole, for a fraction of a second.
+#![cfg(feature = "bench")]
+
+use std::path::Path;
+use std::process::Command;
+
+fn bench(args: &[&str]) -> (bool, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bench"));
+    // The results go where they are thrown away.
+    command.args(args).env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
+    let output = command.output().expect("the benchmark starts");
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), text.into_owned())
+}
+
+#[test]
+fn a_table_and_json_lines_come_out() {
+    let all = "produce,produce-large,fetch,fetch-small,small,latency,idle";
+    let (good, text) = bench(&[
+        "--rounds",
+        "1",
+        "--seconds",
+        "0.1",
+        "--sides",
+        "sink",
+        "--connections",
+        "20",
+        "--subjects",
+        "direct,copy,splice",
+        "--workloads",
+        all,
+    ]);
+
+    assert!(good, "{text}");
+    for workload in all.split(',') {
+        assert!(text.contains(&format!("\n{workload} · sink\n")), "no table of {workload}:\n{text}");
+    }
+    let results =
+        text.lines().find_map(|line| line.strip_prefix("results: ")).expect("where the results are");
+    let lines = std::fs::read_to_string(Path::new(results)).expect("results");
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("a JSON object")).collect();
+    assert_eq!(lines.len(), 1 + 7 * 3);
+    assert!(lines[0]["machine"].is_string());
+    for cell in lines[1..].iter().filter(|cell| cell["workload"] != "idle") {
+        assert!(cell["requests_per_s"].as_f64() > Some(0.0), "{cell}");
+        assert_eq!(cell["cpu_s_per_gb"].is_number(), cell["subject"] != "direct", "{cell}");
+        assert_eq!(cell["p99_us"].is_number(), cell["workload"] == "latency", "{cell}");
+    }
+}
+
+#[test]
+fn nonsense_is_answered_with_the_usage() {
+    let (good, text) = bench(&["--subjects", "squid"]);
+
+    assert!(!good);
+    assert!(text.contains("\"squid\" is none of direct"), "{text}");
+}
