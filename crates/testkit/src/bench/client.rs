@@ -68,7 +68,7 @@ impl Client {
         self.send(&frames::metadata(topic)?)?;
         let answer = self.receive_whole(METADATA)?;
         let found = answer.structs("Topics").find(|t| t.i16("ErrorCode") == 0 && t.str("Name") == topic);
-        let found = found.ok_or_else(|| format!("no topic {topic} in {answer:?}"))?;
+        let found = found.ok_or_else(|| format!("the broker knows no topic {topic}"))?;
         Ok(found.uuid("TopicId"))
     }
 
@@ -153,8 +153,8 @@ pub(super) fn check(answer: &Struct) -> Result<(), String> {
     let failed =
         partitions().map(|p| p.i16("ErrorCode")).chain([answer.i16("ErrorCode")]).find(|code| *code != 0);
     match failed {
-        Some(code) => Err(format!("error code {code} in {answer:?}")),
-        None if partitions().next().is_none() => Err(format!("nothing in {answer:?}")),
+        Some(code) => Err(format!("error code {code}")),
+        None if partitions().next().is_none() => Err("an answer without partitions".to_owned()),
         None => Ok(()),
     }
 }

@@ -94,7 +94,7 @@ fn on_cpu(schedstat: &str) -> Option<u64> {
 }
 
 /// The process and its children, theirs too.
-fn family(pid: u32) -> Vec<u32> {
+pub(super) fn family(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let mut next = 0;
     while let Some(pid) = all.get(next).copied() {

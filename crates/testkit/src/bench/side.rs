@@ -52,6 +52,6 @@ fn kafka() -> Result<Cluster, String> {
     for (topic, _) in [PRODUCE_TOPIC, FETCH_TOPIC] {
         cluster.wait_in_sync(topic, LEADERS_LIMIT)?;
     }
-    load::fill(cluster.address(0))?;
+    load::prepare(cluster.address(0))?;
     Ok(cluster)
 }

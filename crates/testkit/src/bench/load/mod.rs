@@ -7,13 +7,17 @@ mod open;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::client::{Client, check};
 use super::frames::{self, FETCH, PRODUCE};
 use super::options::Workload;
 use super::proc::{self, Usage};
-use super::sink::{FETCH_TOPIC, PRODUCE_TOPIC};
+use super::sink::{FETCH_TOPIC, PARTITIONS, PRODUCE_TOPIC};
+use crate::process::wait_for;
 
 /// Not measured: connections are made, buffers grow.
 pub(super) const WARM_UP: Duration = Duration::from_millis(300);
+/// How long a new topic may need until all its partitions can be written.
+const LEADERS_LIMIT: Duration = Duration::from_secs(60);
 /// Connections of a workload that does not say otherwise.
 const CONNECTIONS: usize = 4;
 /// Requests without an answer on one connection, as the Java producer has by default.
@@ -124,15 +128,20 @@ pub(super) fn run(workload: Workload, target: &Target) -> Result<Measured, Strin
     }
 }
 
-/// Writes the topic that is fetched: so much that a Fetch finds all that it asks for.
-pub(super) fn fill(address: SocketAddr) -> Result<(), String> {
-    let mut client = super::client::Client::connect(address)?;
-    let topic = client.greet(FETCH_TOPIC.0)?;
-    let frame = frames::produce(topic, 16, &frames::batch(BATCH, RECORD))?;
+/// Waits until both topics can be written, and fills the one that is fetched: so much that a Fetch finds all that it asks
+/// for. Metadata names leaders before they lead.
+pub(super) fn prepare(address: SocketAddr) -> Result<(), String> {
+    let mut client = Client::connect(address)?;
     let rounds = 2 * FETCH_PARTITION.unsigned_abs() as usize / BATCH;
-    for _ in 0..rounds {
-        client.send(&frame)?;
-        super::client::check(&client.receive_whole(PRODUCE)?)?;
+    for (name, rounds) in [(PRODUCE_TOPIC.0, 1), (FETCH_TOPIC.0, rounds)] {
+        let topic = client.greet(name)?;
+        let frame = frames::produce(topic, PARTITIONS, &frames::batch(BATCH, RECORD))?;
+        let mut write = || {
+            client.send(&frame)?;
+            check(&client.receive_whole(PRODUCE)?)
+        };
+        wait_for(LEADERS_LIMIT, &mut write).map_err(|e| format!("{name}: {e}"))?;
+        (1..rounds).try_for_each(|_| write())?;
     }
     Ok(())
 }
