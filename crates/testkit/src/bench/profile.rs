@@ -43,10 +43,10 @@ fn report(perf: &Path, data: &Path, sort: &str) -> Result<Vec<String>, String> {
     if listed.is_empty() { Err(format!("perf saw nothing:\n{text}")) } else { Ok(listed) }
 }
 
-/// The lines of the report that are functions, shortened.
+/// The lines of the report that are functions, without the empty columns behind.
 fn shares(report: &str) -> Vec<String> {
     let lines = report.lines().filter(|line| !line.starts_with('#') && line.contains('%'));
-    lines.take(SHOWN).map(|line| line.trim_end().to_owned()).collect()
+    lines.take(SHOWN).map(|line| line.trim_end_matches([' ', '-']).to_owned()).collect()
 }
 
 #[cfg(test)]
