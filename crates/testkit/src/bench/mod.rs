@@ -226,7 +226,7 @@ struct Results {
 impl Results {
     fn create(dir: &Path) -> Result<Self, String> {
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs();
-        let path = dir.join(format!("{now}.jsonl"));
+        let path = dir.join(format!("{now}-{}.jsonl", std::process::id()));
         File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self { path })
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::tcp_switch::TcpSwitch;
 use super::{Options, Via};
-use crate::{build, cache};
 use crate::kafka::{Cluster, node_ids};
 use crate::process::{Process, last_lines, wait_for};
+use crate::{build, cache};
 
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
