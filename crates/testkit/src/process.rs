@@ -30,6 +30,9 @@ for p in $live; do kill -9 "-$p" 2>/dev/null; done
 rm -rf -- "$1"
 "#;
 
+/// How long the threads of a stopped process may take to notice.
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
 struct Guard {
     input: Mutex<ChildStdin>,
     root: PathBuf,
@@ -134,9 +137,15 @@ impl Process {
         self.signal(Signal::INT);
     }
 
-    /// SIGSTOP: alive, holding its ports and connections, answering nothing.
+    /// SIGSTOP: alive, holding its ports and connections, answering nothing. Returns when its last thread has stopped: the
+    /// signal alone is only a promise, and on a busy machine a thread may answer once more.
     pub fn pause(&mut self) {
         self.signal(Signal::STOP);
+        let id = self.id();
+        let _ = wait_for(STOPS_WITHIN, || match running_threads(id) {
+            0 => Ok(()),
+            running => Err(format!("{running} threads run")),
+        });
     }
 
     /// SIGCONT.
@@ -176,6 +185,15 @@ impl Drop for Process {
         self.kill();
         let _ = self.wait_exit(Duration::from_secs(10));
     }
+}
+
+/// Threads of a process that are not stopped (`T` in the third field of their `stat`); none when it is gone.
+fn running_threads(id: u32) -> usize {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return 0 };
+    let stats = threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    // The name before the state may hold anything, brackets too.
+    let state = |stat: String| stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+    stats.filter_map(state).filter(|state| !matches!(state, 'T' | 't' | 'Z' | 'X')).count()
 }
 
 /// Runs a command to its end. An error carries the last lines it wrote.
@@ -219,6 +237,25 @@ mod tests {
         assert!(sleeper.is_alive());
         drop(sleeper);
         assert!(!Path::new(&format!("/proc/{id}")).exists());
+    }
+
+    #[test]
+    fn every_thread_of_a_paused_process_has_stopped() {
+        let mut busy = Process::spawn("sh", Command::new("sh").args(["-c", "while :; do :; done"])).unwrap();
+        let id = busy.id();
+        wait_for(Duration::from_secs(10), || match running_threads(id) {
+            0 => Err("it does not run".to_owned()),
+            _ => Ok(()),
+        })
+        .unwrap();
+        busy.pause();
+        assert_eq!(running_threads(id), 0);
+        busy.resume();
+        wait_for(Duration::from_secs(10), || match running_threads(id) {
+            0 => Err("it does not go on".to_owned()),
+            _ => Ok(()),
+        })
+        .unwrap();
     }
 
     #[test]
