@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pointsman_testkit::drill::{self, Options, pingpong};
+use pointsman_testkit::drill::{self, Options, calm, pingpong};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -10,7 +10,11 @@ fn main() -> ExitCode {
     let outcome = match name {
         "failover" => Options::parse(rest).and_then(|options| drill::failover(&options).map(drop)),
         "pingpong" => pingpong::Options::parse(rest).and_then(|options| pingpong::run(&options).map(drop)),
-        _ => Err(format!("expected failover or pingpong\n{}\n{}", drill::USAGE, pingpong::USAGE)),
+        "calm" => calm::Options::parse(rest).and_then(|options| calm::run(&options).map(drop)),
+        _ => {
+            let usages = [drill::USAGE, pingpong::USAGE, calm::USAGE].join("\n");
+            Err(format!("expected failover, pingpong or calm\n{usages}"))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,6 +6,8 @@
 //! proxy and clients are new for each. What is printed comes from the clients' lines and the clusters' logs only.
 
 mod bench;
+pub mod calm;
+mod clients;
 mod options;
 pub mod pingpong;
 mod proxy;

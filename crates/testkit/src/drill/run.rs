@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::bench::{Bench, now_ns, write_json};
+use super::clients::{self, Client};
 use super::proxy::Proxy;
 use super::{Fault, Options, PRIMARY_BROKERS, Via};
-use crate::clients::{Driver, DriverSpec, Event, Mode};
+use crate::clients::{DriverSpec, Event};
 use crate::history::{ClientHistory, Input, Report, Side, Window, check};
 use crate::kafka::Cluster;
 use crate::log::ClusterLog;
 use crate::process::wait_for;
 
 const PARTITIONS: u32 = 6;
-const STEADY_LIMIT: Duration = Duration::from_secs(60);
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
 /// Undisturbed traffic before a fault, and after each move.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -44,12 +44,6 @@ pub struct RunRecord {
     /// The verdict. The windows are the failover, from the fault, and the failback, from the restart: it holds
     /// the recovery of the brokers too, so that the silence is what tells how a client fared.
     pub report: Report,
-}
-
-struct Client {
-    name: &'static str,
-    producer: Driver,
-    consumer: Driver,
 }
 
 /// Notes how long each part takes.
@@ -82,8 +76,9 @@ pub(super) fn run(bench: &mut Bench, options: &Options, number: usize) -> Result
     make_topics(bench, &topic)?;
     phases.end("topics");
     let proxy = Proxy::start(options, &bench.place, &bench.primary, &bench.secondary, number)?;
-    let clients = start_clients(bench, &proxy.bootstrap(&bench.place, &bench.primary), &topic)?;
-    wait_steady(&clients)?;
+    let bootstrap = proxy.bootstrap(&bench.place, &bench.primary);
+    let clients = clients::start(bench, &bootstrap, &topic, |_, spec| DriverSpec { flush_ms: 2000, ..spec })?;
+    clients::wait_steady(&clients, PARTITIONS)?;
     sleep(SETTLE);
     phases.end("steady");
 
@@ -141,40 +136,6 @@ fn delete_topics(bench: &Bench, topic: &str) -> Result<(), String> {
     let admin = bench.kafka.admin()?;
     admin.delete_topic(&bench.primary.bootstrap(), topic)?;
     admin.delete_topic(&bench.secondary.bootstrap(), topic)
-}
-
-fn start_clients(bench: &Bench, bootstrap: &str, topic: &str) -> Result<Vec<Client>, String> {
-    let start = |kind: &crate::clients::ClientKind, mode| {
-        let spec = DriverSpec { flush_ms: 2000, ..DriverSpec::new(mode, kind.name(), bootstrap, topic) };
-        Driver::start(&bench.programs[kind], &spec)
-    };
-    let client = |kind: &crate::clients::ClientKind| {
-        Ok(Client {
-            name: kind.name(),
-            producer: start(kind, Mode::Produce)?,
-            consumer: start(kind, Mode::Consume)?,
-        })
-    };
-    bench.programs.keys().map(client).collect()
-}
-
-/// Every producer has been acknowledged on every partition, and every consumer has read every partition.
-fn wait_steady(clients: &[Client]) -> Result<(), String> {
-    for client in clients {
-        for driver in [&client.producer, &client.consumer] {
-            let all = |events: &[Event]| partitions_since(events, 0).len() == PARTITIONS as usize;
-            driver.wait(STEADY_LIMIT, all).map_err(|e| format!("no steady state: {e}"))?;
-        }
-    }
-    Ok(())
-}
-
-fn partitions_since(events: &[Event], since: u64) -> HashSet<u32> {
-    let of = |event: &Event| match event {
-        Event::Ack { t, p, .. } | Event::Rec { t, p, .. } if *t >= since => Some(*p),
-        _ => None,
-    };
-    events.iter().filter_map(of).collect()
 }
 
 /// Takes the victims down and returns when the quorum was lost.
