@@ -1,7 +1,8 @@
 //! Cut-through of large Fetch responses: bytes are patched as they pass and are never collected.
 //!
-//! All identifiers inside keep their length, but for the addresses at the very end (`NodeEndpoints`): their tag is turned into
-//! one that no client knows and its content is blanked, which tells the client nothing and keeps the frame's size.
+//! All identifiers inside keep their length, but for the addresses at the very end (`NodeEndpoints`). Where they are a tagged field,
+//! its tag is turned into one that no client knows; where they are an array, it becomes an empty one, and its bytes such a tagged
+//! field. The content is blanked, which tells the client nothing and keeps the frame's size.
 
 use super::{ExchangeId, Output, Purpose, Session, View, exchange::State};
 use crate::{Now, limits, topology::NodeId};
@@ -79,7 +80,8 @@ impl Session {
         self.remember_fetch_session(id, node, frame);
         frame[4..8].copy_from_slice(&correlation.to_be_bytes());
         let cursor = Cursor::new(message, version, len);
-        Ok(Stream { body_at, cursor, view, foreign, batches: None, hidden: false, done: false })
+        let veil = Vec::new().into_iter();
+        Ok(Stream { body_at, len, cursor, view, foreign, batches: None, hidden: false, veil, done: false })
     }
 
     /// The stream of `node` is complete.
@@ -98,11 +100,16 @@ impl Session {
 pub struct Stream {
     /// Where the body starts in the frame.
     pub body_at: usize,
+    /// Bytes of the body.
+    len: usize,
     cursor: Cursor,
     view: View,
     foreign: Vec<Uuid>,
     batches: Option<Batches>,
+    /// Endpoints are passing.
     hidden: bool,
+    /// What is written in their place; zeros follow.
+    veil: std::vec::IntoIter<u8>,
     done: bool,
 }
 
@@ -166,7 +173,12 @@ impl Stream {
                 self.hidden = true;
             }
             Kind::TagEnd if event.field.name == "NodeEndpoints" => self.hidden = false,
-            _ if self.hidden => bytes.fill(0),
+            _ if self.hidden => bytes.fill_with(|| self.veil.next().unwrap_or(0)),
+            Kind::ArrayStart { count: Some(1..) } if event.field.name == "NodeEndpoints" => {
+                padded_uvarint(bytes, 1);
+                self.hidden = true;
+                self.veil = unknown_tag(self.len - event.at - event.len).into_iter();
+            }
             Kind::Scalar => self.patch_scalar(event, bytes),
             _ => {}
         }
@@ -192,6 +204,42 @@ impl Stream {
     }
 }
 
+/// The head of a root's tag section of `room` bytes, endpoints and former tags together, that holds nothing but one unknown tag.
+fn unknown_tag(room: usize) -> Vec<u8> {
+    const COUNT: u8 = 1;
+    let fits = |len: &usize| room.saturating_sub(2 + len) >> (7 * len) == 0;
+    let size_len = (1..5).find(fits).unwrap_or(5);
+    let mut head = vec![COUNT, UNKNOWN_TAG];
+    head.resize(2 + size_len, 0);
+    padded_uvarint(&mut head[2..], room.saturating_sub(2 + size_len));
+    head
+}
+
+/// Writes a varint that takes all of `place`.
+fn padded_uvarint(place: &mut [u8], value: usize) {
+    let last = place.len().saturating_sub(1);
+    for (number, byte) in place.iter_mut().enumerate() {
+        let bits = u8::try_from(value >> (7 * number) & 0x7f).unwrap_or(0);
+        *byte = if number == last { bits } else { bits | 0x80 };
+    }
+}
+
 fn read_i32(bytes: &[u8]) -> i32 {
     bytes.try_into().map_or(-1, i32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_tag_fills_whatever_room_there_was() {
+        for room in (4..40).chain(120..140).chain(16_380..16_400).chain([1 << 21, 5_000_000]) {
+            let head = unknown_tag(room);
+            let size = head[2..].iter().rev().fold(0, |size, byte| size << 7 | usize::from(byte & 0x7f));
+            assert_eq!((head[0], head[1], head.len() + size), (1, UNKNOWN_TAG, room));
+            let (last, others) = head[2..].split_last().expect("a size");
+            assert!(last & 0x80 == 0 && others.iter().all(|byte| byte & 0x80 != 0), "{room}");
+        }
+    }
 }
