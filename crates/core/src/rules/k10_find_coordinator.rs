@@ -1,6 +1,6 @@
 //! FindCoordinator: any broker knows; the answer is remembered, because requests are routed by it.
 
-use super::{Fail, Route, Rule};
+use super::{Fail, Route, Rule, error};
 use crate::topology::{CoordinatorKind, NodeId};
 use pointsman_wire::value::{Struct, Value};
 
@@ -28,6 +28,23 @@ pub(crate) fn request(kind: CoordinatorKind, keys: &[Box<str>]) -> Struct {
         .with("Key", keys.first().map(|key| &**key))
         .with("KeyType", key_type)
         .with("CoordinatorKeys", keys.iter().map(|key| Value::from(&**key)).collect::<Vec<_>>())
+}
+
+/// Between brokers: such keys hold topic ids, as text.
+pub(crate) const SHARE: u8 = 2;
+
+/// The answer to a client that asks for coordinators of share partitions: what brokers say to whoever is no broker.
+pub(crate) fn refusal(request: &Struct) -> Struct {
+    let refused = |key: &str| {
+        Struct::new()
+            .with("Key", key)
+            .with("NodeId", -1)
+            .with("Host", "")
+            .with("Port", -1)
+            .with("ErrorCode", error::CLUSTER_AUTHORIZATION_FAILED)
+    };
+    let keys = request.array("CoordinatorKeys").iter().filter_map(Value::as_str);
+    refused("").with("Coordinators", keys.map(refused).collect::<Vec<_>>())
 }
 
 /// The (key, real node) pairs of a response without error. `asked` is the request's key, which old versions do not repeat.

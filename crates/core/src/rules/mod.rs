@@ -4,6 +4,7 @@
 //! [`request`] (virtual to real) and [`response`] (real to virtual), from the marks in the schema tables, so that a rule only
 //! says what is special about its api. An api without a rule is not offered to clients.
 
+mod configs;
 pub mod request;
 pub mod response;
 mod shape;
@@ -20,13 +21,17 @@ pub(crate) mod k10_find_coordinator;
 mod k15_describe_groups;
 mod k16_list_groups;
 pub(crate) mod k18_api_versions;
+mod k19_create_topics;
 mod k21_delete_records;
 mod k22_init_producer_id;
 pub(crate) mod k23_offset_for_leader_epoch;
 mod k24_add_partitions_to_txn;
 mod k28_txn_offset_commit;
 pub(crate) mod k32_describe_configs;
+mod k34_alter_replica_log_dirs;
+mod k35_describe_log_dirs;
 mod k42_delete_groups;
+mod k55_describe_quorum;
 mod k60_describe_cluster;
 mod k61_describe_producers;
 mod k65_describe_transactions;
@@ -62,6 +67,12 @@ pub mod error {
     pub const UNKNOWN_MEMBER_ID: i16 = 25;
     /// There is no such group.
     pub const GROUP_ID_NOT_FOUND: i16 = 69;
+    /// A request that only brokers may send.
+    pub const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+    /// The request means nothing here.
+    pub const INVALID_REQUEST: i16 = 42;
+    /// The telemetry subscription is gone: ask for it again.
+    pub const UNKNOWN_SUBSCRIPTION_ID: i16 = 117;
     /// An api or version is not offered.
     pub const UNSUPPORTED_VERSION: i16 = 35;
     /// The fetch session is gone: start a new one.
@@ -93,14 +104,15 @@ impl Context<'_> {
         i32::try_from(slot).unwrap_or(i32::MAX)
     }
 
-    /// The real node that a slot stands for; values that are no slot stay as they are.
+    /// The real node that a slot stands for; −1, which is nobody, for what is no slot: it could be the id of a real broker.
+    /// −1 and below stay as they are.
     pub fn node(&self, slot: i32) -> i32 {
         let slots = self.virtual_cluster.slots.len();
         let Ok(index) = usize::try_from(slot) else { return slot };
         if index >= slots {
-            return slot;
+            return -1;
         }
-        self.topology.brokers_of(index, slots).first().copied().unwrap_or(slot)
+        self.topology.brokers_of(index, slots).first().copied().unwrap_or(-1)
     }
 
     /// A real leader epoch as clients see it; −1 stays.
@@ -124,8 +136,9 @@ pub enum Route {
     Local,
     /// Any broker.
     Any,
-    /// The broker that the addressed slot stands for: the answer is about that broker.
-    Slot,
+    /// The broker that the addressed slot stands for: the answer is about that broker. Where all slots share a port, it is not known
+    /// which of several brokers is meant, and the request is answered with what the function makes of it.
+    Slot(fn(&Struct) -> Struct),
     /// The controller (any broker forwards to it, but before KRaft it had to be the controller itself).
     Controller,
     /// The leader of each partition.

@@ -4,16 +4,17 @@
 //! routing needs: partitions, groups, transactional ids, and the identity of each produced batch. Producer ids are patched too, in
 //! batches together with the checksum. Records are never read.
 
-use super::{Context, Fail, PartitionIds, Partitions, Route, Rule, transactions};
+use super::{Context, Fail, PartitionIds, Partitions, Route, Rule, k10_find_coordinator, transactions};
 use crate::{producer_ids::ProducerIds, topology::CoordinatorKind};
 use pointsman_wire::{
     batch::{BatchEvent, BatchHeader, Batches, patch_producer_id},
     cursor::{Cursor, Event, Kind},
+    edit::walk,
     error::DecodeError,
     schema::{Entity, Message},
     tables::{
-        end_txn_request, fetch_request, init_producer_id_request, offset_commit_request,
-        offset_for_leader_epoch_request, produce_request,
+        end_txn_request, fetch_request, find_coordinator_request, init_producer_id_request,
+        offset_commit_request, offset_for_leader_epoch_request, produce_request,
     },
 };
 use std::{ops::Range, sync::Arc};
@@ -102,6 +103,8 @@ pub struct Scan {
     pub transaction_timeout: Option<i32>,
     /// Of a Fetch: its session and how long it waits.
     pub fetch: FetchTerms,
+    /// Of a FindCoordinator: for share partitions, which only brokers ask.
+    pub share_coordinator: bool,
 }
 
 impl Scan {
@@ -222,7 +225,7 @@ impl Scanner<'_> {
     fn event(&mut self, event: &Event, bytes: &mut [u8]) -> Result<(), ScanError> {
         match event.kind {
             Kind::Scalar => self.scalar(event, bytes)?,
-            Kind::Text { prefix, null: false } => self.text(event, &bytes[usize::from(prefix)..]),
+            Kind::Text { prefix, null: false } => self.text(event, &mut bytes[usize::from(prefix)..]),
             Kind::Chunk { .. } => self.records(event, bytes),
             _ => {}
         }
@@ -247,6 +250,9 @@ impl Scanner<'_> {
         match self.key {
             0 if field.id == produce_request::ACKS => self.scan.no_response = bytes == [0, 0],
             1 => self.fetch_terms(event, bytes),
+            10 if field.id == find_coordinator_request::KEY_TYPE => {
+                self.scan.share_coordinator = bytes == [k10_find_coordinator::SHARE];
+            }
             transactions::INIT_PRODUCER_ID => self.init_producer_id(field.id, bytes),
             transactions::END_TXN if field.id == end_txn_request::COMMITTED => {
                 self.scan.commits_transaction = bytes != [0];
@@ -274,13 +280,27 @@ impl Scanner<'_> {
         self.shape.map_or(PartitionIds::NOTHING, |s| s.ids)
     }
 
-    fn text(&mut self, event: &Event, value: &[u8]) {
+    fn text(&mut self, event: &Event, value: &mut [u8]) {
+        match event.field.entity {
+            // The leader would name a replica in this rack to read from and give no records, although any slot leads to the leader.
+            Entity::Rack if self.key == 1 => return value.fill(b'-'),
+            Entity::ClusterId => return self.cluster_id(value),
+            _ => {}
+        }
         let Ok(value) = std::str::from_utf8(value) else { return };
         if event.field.id == self.ids().name {
             let name = Some(topic_name(value, self.cx));
             self.scan.topics.push(TopicRef { name, virtual_id: Uuid::nil() });
         } else if self.keys != Entity::None && event.field.entity == self.keys {
             self.scan.keys.push(value.into());
+        }
+    }
+
+    /// A cluster id that is not the virtual one stays, and the broker will refuse it; so does one that does not fit in its place.
+    fn cluster_id(&self, value: &mut [u8]) {
+        let real = self.cx.topology.cluster_id.as_ref().filter(|real| real.len() == value.len());
+        if let Some(real) = real.filter(|_| *value == *self.cx.virtual_cluster.cluster_id.as_bytes()) {
+            value.copy_from_slice(real.as_bytes());
         }
     }
 
@@ -379,6 +399,29 @@ pub(crate) fn patch_batch(bytes: &mut [u8], header: &BatchHeader, ids: &Producer
 /// The name of a topic, shared with the topology where it is known there.
 pub(crate) fn topic_name(name: &str, cx: &Context<'_>) -> Arc<str> {
     cx.topology.topics.get_key_value(name).map_or_else(|| name.into(), |(name, _)| name.clone())
+}
+
+/// Puts in what has become known since `body` was translated: ids of topics that the topology lacked.
+pub(crate) fn complete(
+    message: &'static Message,
+    version: i16,
+    body: &mut [u8],
+    scan: &mut Scan,
+    cx: &Context<'_>,
+) -> Result<(), DecodeError> {
+    let mut known: Vec<(usize, Uuid)> = Vec::new();
+    walk(message, version, body, |event, bytes| {
+        let id = Uuid::from_slice(bytes).ok().filter(|_| event.field.entity == Entity::TopicId);
+        let foreign = id.filter(|id| scan.foreign_ids.binary_search(id).is_ok());
+        known.extend(foreign.and_then(|id| topic_of(id, cx).1).map(|real| (event.at, real)));
+    })?;
+    for (at, real) in known {
+        let Some(place) = body.get_mut(at..at + 16) else { continue };
+        let virtual_id = Uuid::from_slice(place).unwrap_or_default();
+        place.copy_from_slice(real.as_bytes());
+        scan.foreign_ids.retain(|id| *id != virtual_id);
+    }
+    Ok(())
 }
 
 /// The name that a virtual topic id stands for, and the topic's id on the active cluster, as far as they are known.

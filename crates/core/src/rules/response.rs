@@ -3,7 +3,7 @@
 //! Driven by the entities of the schema tables, so that a field that carries a node id, an address, a cluster id or a topic id is
 //! translated in every api and version, also in those that no rule mentions.
 
-use super::{Context, error, transactions};
+use super::{Context, error, k55_describe_quorum, transactions};
 use pointsman_wire::{
     batch::{BatchEvent, Batches, PARTITION_LEADER_EPOCH_AT},
     cursor::{Event, Kind},
@@ -100,6 +100,7 @@ impl State<'_> {
             }
         }
         match event.field.entity {
+            Entity::BrokerId if self.key == k55_describe_quorum::KEY => {}
             Entity::BrokerId => {
                 self.slot = self.cx.slot(read_i32(bytes));
                 edits.replace(event.at, event.len, &self.slot.to_be_bytes());
@@ -141,10 +142,10 @@ impl State<'_> {
     }
 
     fn port(&self, event: &Event, edits: &mut Edits) {
-        let Some(address) = self.address() else { return };
+        let port = self.address().map(|a| a.1);
         match event.len {
-            2 => edits.replace(event.at, 2, &address.1.to_be_bytes()),
-            _ => edits.replace(event.at, 4, &i32::from(address.1).to_be_bytes()),
+            2 => edits.replace(event.at, 2, &port.unwrap_or(0).to_be_bytes()),
+            _ => edits.replace(event.at, 4, &port.map_or(-1, i32::from).to_be_bytes()),
         }
     }
 

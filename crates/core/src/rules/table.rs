@@ -3,8 +3,9 @@
 use super::{
     Fail, Route, Rule, error, k00_produce, k01_fetch, k02_list_offsets, k03_metadata, k08_offset_commit,
     k09_offset_fetch, k10_find_coordinator, k15_describe_groups, k16_list_groups, k18_api_versions,
-    k21_delete_records, k22_init_producer_id, k23_offset_for_leader_epoch, k24_add_partitions_to_txn,
-    k28_txn_offset_commit, k32_describe_configs, k42_delete_groups, k60_describe_cluster,
+    k19_create_topics, k21_delete_records, k22_init_producer_id, k23_offset_for_leader_epoch,
+    k24_add_partitions_to_txn, k28_txn_offset_commit, k32_describe_configs, k34_alter_replica_log_dirs,
+    k35_describe_log_dirs, k42_delete_groups, k55_describe_quorum, k60_describe_cluster,
     k61_describe_producers, k65_describe_transactions, k66_list_transactions, k69_consumer_group_describe,
     k77_share_group_describe, k78_share_fetch, k79_share_acknowledge, k89_streams_group_describe,
     k90_describe_share_group_offsets,
@@ -32,9 +33,9 @@ const fn controller(key: i16) -> Rule {
     Rule::new(key, Route::Controller, Fail::Close)
 }
 
-const fn slot(key: i16) -> Rule {
-    Rule::new(key, Route::Slot, Fail::Close)
-}
+/// What a client may push is asked of it again by whichever broker gets it; subscriptions are computed alike by all brokers of a
+/// cluster (KIP-714).
+const TELEMETRY: Fail = Fail::TopLevel(error::UNKNOWN_SUBSCRIPTION_ID, error::UNKNOWN_SUBSCRIPTION_ID);
 
 static RULES: &[Rule] = &[
     k00_produce::RULE,
@@ -51,7 +52,7 @@ static RULES: &[Rule] = &[
     k15_describe_groups::RULE,
     k16_list_groups::RULE,
     k18_api_versions::RULE,
-    controller(19), // CreateTopics
+    k19_create_topics::RULE,
     controller(20), // DeleteTopics
     k21_delete_records::RULE,
     k22_init_producer_id::RULE,
@@ -65,8 +66,8 @@ static RULES: &[Rule] = &[
     controller(31), // DeleteAcls
     k32_describe_configs::DESCRIBE,
     k32_describe_configs::ALTER,
-    slot(34),       // AlterReplicaLogDirs
-    slot(35),       // DescribeLogDirs
+    k34_alter_replica_log_dirs::RULE,
+    k35_describe_log_dirs::RULE,
     controller(37), // CreatePartitions
     controller(38), // CreateDelegationToken
     controller(39), // RenewDelegationToken
@@ -82,8 +83,8 @@ static RULES: &[Rule] = &[
     controller(49),         // AlterClientQuotas
     read(50),               // DescribeUserScramCredentials
     controller(51),         // AlterUserScramCredentials
-    read(55),               // DescribeQuorum
-    controller(57),         // UpdateFeatures
+    k55_describe_quorum::RULE,
+    controller(57), // UpdateFeatures
     k60_describe_cluster::RULE,
     k61_describe_producers::RULE,
     controller(64), // UnregisterBroker
@@ -91,11 +92,11 @@ static RULES: &[Rule] = &[
     k66_list_transactions::RULE,
     group(68, MEMBER), // ConsumerGroupHeartbeat
     k69_consumer_group_describe::RULE,
-    slot(71),                   // GetTelemetrySubscriptions
-    slot(72),                   // PushTelemetry
-    k32_describe_configs::LIST, // ListConfigResources
-    read(75),                   // DescribeTopicPartitions
-    group(76, MEMBER),          // ShareGroupHeartbeat
+    read(71),                             // GetTelemetrySubscriptions
+    Rule::new(72, Route::Any, TELEMETRY), // PushTelemetry
+    k32_describe_configs::LIST,           // ListConfigResources
+    read(75),                             // DescribeTopicPartitions
+    group(76, MEMBER),                    // ShareGroupHeartbeat
     k77_share_group_describe::RULE,
     k78_share_fetch::RULE,
     k79_share_acknowledge::RULE,

@@ -126,6 +126,10 @@ impl Session {
         }
         match prepare(rule, version, frame, body_at, &view.context()) {
             Ok((frame, scan)) => {
+                if scan.share_coordinator {
+                    let request = self.exchange(id).and_then(|e| decode_request(e, &frame));
+                    return self.answer(id, k10_find_coordinator::refusal(&request.unwrap_or_default()), out);
+                }
                 if let Some(exchange) = self.exchange(id) {
                     exchange.scan = scan;
                 }
@@ -163,9 +167,27 @@ impl Session {
         let Some(waiting) = self.waiting.take() else { return };
         let Some(view) = View::of(self) else { return self.refuse(waiting.id, Cause::Switch, now, out) };
         let cx = view.context();
+        let mut waiting = waiting;
+        if waiting.asked == Asked::Topology {
+            self.complete_ids(&mut waiting, &cx);
+        }
         let last_chance = now >= waiting.until;
         let target = self.target(waiting.id, &waiting.frame, &cx, last_chance, now);
         self.carry_out(target, waiting, &cx, now, out);
+    }
+
+    /// A topic that was not known when the request was translated may be known now.
+    fn complete_ids(&mut self, waiting: &mut Waiting, cx: &Context<'_>) {
+        let Some(exchange) = self.exchange(waiting.id).filter(|e| !e.scan.foreign_ids.is_empty()) else {
+            return;
+        };
+        let message = tables::request(exchange.rule.key, exchange.version);
+        let body_at = header::request_header(&waiting.frame[4..]).map(|h| 4 + h.len);
+        if let (Some(message), Ok(at)) = (message, body_at) {
+            let body = &mut waiting.frame[at..];
+            let completed = request::complete(message, exchange.version, body, &mut exchange.scan, cx);
+            debug_assert!(completed.is_ok(), "it was walked before");
+        }
     }
 
     fn carry_out(

@@ -45,7 +45,15 @@ impl Session {
         let Some(any) = self.any(id, &exchange.tried, cx) else { return Target::Nowhere };
         match exchange.rule.route {
             Route::Local | Route::Any => Target::Whole(any),
-            Route::Slot => Target::Whole(self.slot_broker(cx).unwrap_or(any)),
+            Route::Slot(refusal) => match self.slot_broker(cx) {
+                // Nobody else can answer for it.
+                Some(node) if exchange.tried.contains(&node) => Target::Nowhere,
+                Some(node) => Target::Whole(node),
+                None if cx.topology.brokers.len() < 2 => Target::Whole(any),
+                None => {
+                    Target::Answer(decode_request(exchange, frame).as_ref().map(refusal).unwrap_or_default())
+                }
+            },
             Route::Controller => Target::Whole(self.controller(exchange, cx).unwrap_or(any)),
             Route::ConfigResources => {
                 let named = decode_request(exchange, frame).as_ref().and_then(k32_describe_configs::node);
@@ -75,8 +83,12 @@ impl Session {
 
     /// Every live broker that the addressed slot stands for, or without slots every live broker.
     fn behind_slot(&self, exchange: &Exchange, any: NodeId, cx: &Context<'_>) -> Target {
-        if cx.topology.brokers.is_empty() {
-            return Target::Whole(any);
+        let brokers = cx.topology.brokers.len();
+        match self.slot {
+            _ if brokers == 0 => return Target::Whole(any),
+            // More slots than brokers: each broker is asked once.
+            Some(slot) if slot >= brokers => return Target::Answer(Struct::new()),
+            _ => {}
         }
         let all = || cx.topology.brokers.keys().copied().collect();
         let slots = cx.virtual_cluster.slots.len();

@@ -10,6 +10,7 @@ mod hostile;
 mod ids;
 mod links;
 mod members;
+mod nodes;
 mod order;
 mod positions;
 mod produce_failures;
