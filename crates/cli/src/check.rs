@@ -80,7 +80,9 @@ fn summary(config: &Config) -> String {
             v.advertise
         );
         let (chain, failover, positions) = (v.chain.join(" → "), failover_words(v), v.positions.word());
-        let _ = writeln!(out, "    chain {chain}, {failover}, positions {positions}");
+        let replication = v.replication.word();
+        let _ =
+            writeln!(out, "    chain {chain}, {failover}, replication {replication}, positions {positions}");
     }
     let _ = writeln!(out, "  admin API on {}", config.admin.listen);
     out

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A switch takes milliseconds; one whose connections do not follow, a quarter of a second.
-const DONE: Duration = Duration::from_secs(10);
+/// A switch takes milliseconds; one whose connections do not follow, a quarter of a second; one that waits for a copy, up to 20 s.
+const DONE: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// How it ended.
@@ -102,7 +102,11 @@ fn outcome(status: &str, name: &str, decided: &Value, begun: Instant) -> Option<
         return Some(Outcome::Done(format!("{words}, in {} ms", begun.elapsed().as_millis())));
     }
     let wanted = decided["to"].as_str().unwrap_or("none");
-    Some(Outcome::Unsure(format!("{words}, not {wanted}: it lost quorum meanwhile")))
+    let why = match switch["cause"].as_str() {
+        Some("behind") => "it lacked records; see the log",
+        _ => "it lost quorum meanwhile",
+    };
+    Some(Outcome::Unsure(format!("{words}, not {wanted}: {why}")))
 }
 
 /// A name as one part of a path.
@@ -129,6 +133,9 @@ mod tests {
         assert_eq!(of(&json!([entry(7, json!("a"))])), None, "an older one");
         let done = of(&json!([entry(12, json!("a")), entry(9, json!("b")), entry(2, json!("a"))]));
         assert!(matches!(done, Some(Outcome::Done(w)) if w.starts_with("main: a → b, generation 9, in ")));
+        let behind = json!({ "generation": 9, "from": "a", "to": "a", "cause": "behind" });
+        let words = "main: a → a, generation 9, not b: it lacked records; see the log";
+        assert_eq!(of(&json!([behind])), Some(Outcome::Unsure(words.into())));
         let lost = of(&json!([entry(9, Value::Null)]));
         assert_eq!(
             lost,

@@ -1,7 +1,7 @@
 //! A status in which every field has a value: what the tests of the pages show.
 
 use pointsman_core::{
-    config::Positions,
+    config::{Positions, Replication},
     failover::Reason,
     status::{
         BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, Stranded, StrandedTopic,
@@ -80,6 +80,7 @@ pub(crate) fn status() -> Status {
             switches_total: 1,
             switches_by_cause: Reason::ALL.map(|r| (r, u64::from(r == Reason::QuorumLost))).into(),
             switches: vec![switch],
+            replication: Replication::None,
             positions: Positions::SwitchPoint,
             groups_seen: 2,
             switch_point: Some(point),

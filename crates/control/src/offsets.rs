@@ -31,9 +31,15 @@ const STARTS_POLL: usize = OFFSETS_POLL / 10;
 /// The handle of the task; dropping it ends the task.
 #[derive(Debug)]
 pub(crate) struct Poller {
+    asker: Asker,
+    tasks: Tasks,
+}
+
+/// Asks for polls.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker {
     wanted: watch::Sender<u64>,
     done: watch::Receiver<u64>,
-    tasks: Tasks,
 }
 
 impl Drop for Poller {
@@ -56,11 +62,17 @@ impl Poller {
         let task =
             Task { topology, ends, clock, revision: 0, brokers: BTreeMap::new(), kept: HashMap::new() };
         tasks.spawn(task.run(asked, answered));
-        Self { wanted, done, tasks }
+        Self { asker: Asker { wanted, done }, tasks }
     }
 
+    pub(crate) fn asker(&self) -> Asker {
+        self.asker.clone()
+    }
+}
+
+impl Asker {
     /// Polls at once; resolves when every broker has been asked after this call. The caller bounds it.
-    pub(crate) fn poll_now(&self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn poll(&self) -> impl Future<Output = ()> + use<> {
         let mut number = 0;
         self.wanted.send_modify(|wanted| {
             *wanted += 1;

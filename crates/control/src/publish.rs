@@ -34,16 +34,23 @@ fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> Virtual
             cluster: cluster.clone(),
             since: chain.machine.since(),
             epoch_base: chain.machine.epoch_base(),
-            producer_ids: ProducerIds::new(&config.name, chain.machine.term()),
+            producer_ids: producer_ids(chain),
             switch_point: chain.handover.point.clone(),
         }),
         chain: shared,
         switching: chain.machine.switching(),
         offer: Arc::new(offer(members(), ours)),
         topic_ids: chain.topic_ids.clone(),
+        replication: config.replication,
         positions: config.positions,
         groups: chain.handover.groups.clone(),
     }
+}
+
+/// Clusters that hold the same logs know the same producers.
+fn producer_ids(chain: &Chain) -> ProducerIds {
+    let ids = ProducerIds::new(&chain.config.name, chain.machine.term());
+    if chain.config.replication.keeps_offsets() { ids.kept() } else { ids }
 }
 
 /// What all clusters that ever spoke can do, and Pointsman too; nothing before one spoke.

@@ -2,8 +2,14 @@
 
 mod support;
 
-use pointsman_core::{config::Failback, snapshot::Snapshot, status::Status};
-use support::{Brokers, Control, TestFence, config};
+use pointsman_core::{
+    config::{Failback, Replication},
+    failover::{Command, Reason},
+    snapshot::Snapshot,
+    status::Status,
+};
+use std::time::Duration;
+use support::{Brokers, Control, DEADLINE, TestFence, config};
 
 /// Waits until the end of every log of a cluster is known to be this.
 async fn until_polled(control: &Control, cluster: usize, end: i64) {
@@ -61,6 +67,59 @@ async fn a_planned_switch_asks_for_the_ends_between_its_two_phases() {
     primary.set_end(500);
     control.until_active("primary").await;
     assert_eq!(point(&control.snapshots.borrow()).2, Some(500));
+    control.stop().await;
+}
+
+/// The primary is active, both clusters hold the same logs, and a switch waits that long for them.
+async fn mirrored(catch_up: Duration) -> (Brokers, Brokers, Control) {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let mut config = config(&primary, &secondary);
+    let main = &mut config.virtual_clusters[0];
+    (main.replication, main.failover.catch_up) = (Replication::IdenticalOffsets, catch_up);
+    primary.set_end(40);
+    secondary.set_end(40);
+    let mut control = Control::start(config).await;
+    control.until_active("primary").await;
+    control.until_brokers(1, "healthy", 3).await;
+    (primary, secondary, control)
+}
+
+async fn switch_to_secondary(control: &Control) {
+    let command = Command::Switch { to: "secondary".into(), seen: None, force: false };
+    control.plane.handle().command("main".into(), command).await.expect("it runs").expect("it is done");
+}
+
+#[tokio::test]
+async fn a_planned_switch_holds_traffic_until_the_copy_is_complete() {
+    let (primary, secondary, mut control) = mirrored(DEADLINE).await;
+    primary.set_end(50);
+    switch_to_secondary(&control).await;
+    control.until("the fence", |s| s.virtual_clusters[0].switching).await;
+    until_polled(&control, 0, 50).await;
+    assert!(control.main().switching, "the secondary ends at 40");
+    secondary.set_end(50);
+    control.until_active("secondary").await;
+    let active = control.main().active.clone().unwrap();
+    assert!(active.producer_ids.pass() && !active.producer_ids.is_of_another_term(5));
+    let point = &active.switch_point;
+    assert_eq!((point.end_of(0, "orders", 0), point.ends.len()), (i64::MAX, 0), "nobody is moved");
+    let status = control.until_status("two switches", |s| s.virtual_clusters[0].switches_total == 2).await;
+    assert_eq!(status.virtual_clusters[0].switches[0].stranded, None, "the same records are there");
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn a_planned_switch_to_a_copy_that_stays_behind_is_given_up() {
+    let (primary, _secondary, control) = mirrored(Duration::from_millis(300)).await;
+    primary.set_end(50);
+    let before = control.main().active.clone().unwrap();
+    switch_to_secondary(&control).await;
+    let status = control.until_status("the end", |s| s.virtual_clusters[0].switches_total == 2).await;
+    let switch = &status.virtual_clusters[0].switches[0];
+    assert_eq!((switch.to.as_deref(), switch.cause), (Some("primary"), Some(Reason::Behind)));
+    assert_eq!(switch.reason, "primary goes on: the other cluster lacked records of it");
+    let after = control.main().active.clone().unwrap();
+    assert!(after.epoch_base > before.epoch_base && after.producer_ids == before.producer_ids);
     control.stop().await;
 }
 

@@ -5,7 +5,7 @@
 
 use crate::config::{
     AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Positions,
-    StateConfig, VirtualClusterConfig, duration_text,
+    Replication, StateConfig, VirtualClusterConfig, duration_text,
 };
 use std::{fmt, net::IpAddr, sync::Arc};
 
@@ -58,6 +58,8 @@ pub enum Effect {
     Chain(Arc<str>, Vec<Arc<str>>),
     /// Other rules of failover.
     Failover(Arc<str>, FailoverConfig),
+    /// Another replication. Needs a restart: producers would go on under other ids in the middle of what they send.
+    Replication(Arc<str>, Replication),
     /// Another beginning of groups on a cluster that is new to them.
     Positions(Arc<str>, Positions),
     /// The same virtual clusters in another order.
@@ -75,6 +77,7 @@ impl Effect {
                 | Self::RemoveVirtualCluster(_)
                 | Self::Listen(..)
                 | Self::Slots(..)
+                | Self::Replication(..)
         )
     }
 }
@@ -207,6 +210,11 @@ fn plan_virtual_cluster(old: &VirtualClusterConfig, new: &VirtualClusterConfig, 
         let words = format!("virtual cluster {name}: failover {}", differences(&before, &after));
         plan.push(Effect::Failover(name.clone(), new.failover.clone()), words);
     }
+    if old.replication != new.replication {
+        let (before, after) = (old.replication.word(), new.replication.word());
+        let words = format!("virtual cluster {name}: replication {before} → {after}");
+        plan.push(Effect::Replication(name.clone(), new.replication), words);
+    }
     if old.positions != new.positions {
         let (before, after) = (old.positions.word(), new.positions.word());
         let words = format!("virtual cluster {name}: positions {before} → {after}");
@@ -233,6 +241,7 @@ fn apply_one(effect: &Effect, config: &mut Config) {
         Effect::Advertise(name, host) => on_virtual(config, name, |v| v.advertise = host.clone()),
         Effect::Chain(name, chain) => on_virtual(config, name, |v| v.chain = chain.clone()),
         Effect::Failover(name, failover) => on_virtual(config, name, |v| v.failover = failover.clone()),
+        Effect::Replication(name, kind) => on_virtual(config, name, |v| v.replication = *kind),
         Effect::Positions(name, positions) => on_virtual(config, name, |v| v.positions = *positions),
         Effect::OrderVirtualClusters(names) => config.virtual_clusters.sort_by_key(|v| rank(names, &v.name)),
     }
@@ -299,6 +308,7 @@ fn failover_words(failover: &FailoverConfig) -> Vec<(&'static str, String)> {
         ("automatic", failover.automatic.to_string()),
         ("failback", failback.into()),
         ("hold", duration_text(failover.hold)),
+        ("catch_up", duration_text(failover.catch_up)),
     ]
 }
 

@@ -62,7 +62,9 @@ impl Seeded {
                 automatic: self.below(2) == 0,
                 failback: self.pick(&[Failback::Automatic, Failback::Manual]),
                 hold: Duration::from_secs(self.below(2) as u64),
+                catch_up: Duration::from_secs(self.below(2) as u64),
             },
+            replication: self.pick(&[Replication::None, Replication::IdenticalOffsets]),
             positions: self.pick(&[Positions::SwitchPoint, Positions::Committed]),
         }
     }
@@ -94,13 +96,16 @@ fn a_plan_leads_from_any_configuration_to_any_other() {
 }
 
 #[test]
-fn a_plan_is_refused_exactly_when_sockets_slots_or_state_change() {
+fn a_plan_is_refused_exactly_when_sockets_slots_state_or_replication_change() {
     for seed in 1..=4_000 {
         let mut random = Seeded(seed);
         let (old, new) = (random.config(), random.config());
         let fixed = |c: &Config| {
-            let mut sockets: Vec<_> =
-                c.virtual_clusters.iter().map(|v| (v.name.clone(), v.bind, v.ports, v.slots)).collect();
+            let mut sockets: Vec<_> = c
+                .virtual_clusters
+                .iter()
+                .map(|v| (v.name.clone(), v.bind, v.ports, v.slots, v.replication.word()))
+                .collect();
             sockets.sort();
             (c.admin.clone(), c.state.clone(), sockets)
         };
@@ -165,7 +170,7 @@ clusters:
   primary:   { bootstrap_servers: [a0:9092, a1:9092, a2:9092] }
   secondary: { bootstrap_servers: [b0:9092] }
 virtual_clusters:
-  main: { listen: 127.0.0.1:9092, chain: [primary, secondary] }
+  main: { listen: 127.0.0.1:9092, chain: [primary, secondary], replication: identical_offsets }
   other: { listen: 127.0.0.1:9100, chain: [secondary] }
 ",
     );
@@ -177,6 +182,7 @@ virtual_clusters:
         "state: file /etc/pointsman/pointsman-state.json → file /etc/pointsman/other.json: needs a restart",
         "virtual cluster main: slots 2 → 3 (write `slots` to keep the number when bootstrap servers change): \
          needs a restart",
+        "virtual cluster main: replication none → identical_offsets: needs a restart",
         "virtual cluster other: added: needs a restart",
     ];
     assert_eq!(plan.refused(), expected);

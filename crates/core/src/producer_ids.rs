@@ -13,6 +13,10 @@
 //! ```
 //!
 //! In the first term nothing is translated. An id that nobody was given here passes as it is.
+//!
+//! Between clusters that hold the same logs with the same producers ([`ProducerIds::kept`]) the virtual id is the upstream one too, on
+//! every cluster and in every term: what one of them remembers of a producer the other remembers as well
+//! (docs/decisions/0008-identical-offsets.md). It still carries the term of its birth, because the clusters hand out the same ids.
 
 use uuid::Uuid;
 
@@ -37,6 +41,8 @@ pub struct ProducerIds {
     /// As it stands in ids: 0 is the first term only, later ones go round from 1 to 8191.
     term: i64,
     keys: [u64; ROUNDS],
+    /// Upstream ids are the virtual ones.
+    kept: bool,
 }
 
 /// A virtual id, taken apart.
@@ -57,23 +63,29 @@ impl ProducerIds {
             key = scramble(key ^ low);
             key
         });
-        Self { term, keys }
+        Self { term, keys, kept: false }
     }
 
-    /// Whether this is the first term: ids pass as they are.
-    pub fn is_first_term(&self) -> bool {
-        self.term == 0
+    /// Those of clusters that hold the same logs and know the same producers: a producer keeps its id on all of them.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        Self { kept: true, ..self }
+    }
+
+    /// Whether the ids in batches pass as they are.
+    pub fn pass(&self) -> bool {
+        self.term == 0 || self.kept
     }
 
     /// Whether a client got this id in another term, so that the active cluster knows nothing of its transactions.
     pub fn is_of_another_term(&self, id: i64) -> bool {
-        born(id).is_some_and(|birth| birth.term != self.term)
+        !self.kept && born(id).is_some_and(|birth| birth.term != self.term)
     }
 
     /// What the active cluster gets for a client's id.
     pub fn upstream(&self, id: i64) -> i64 {
         match born(id) {
-            _ if self.term == 0 => id,
+            _ if self.pass() => id,
             None => id,
             Some(birth) if birth.term == self.term => birth.real,
             Some(birth) => UPSTREAM | self.mix(birth),
@@ -95,7 +107,7 @@ impl ProducerIds {
     /// that the same cluster handed out in an earlier term looks alike.
     pub fn described(&self, id: i64) -> i64 {
         match id & UPSTREAM {
-            _ if id < 0 => id,
+            _ if id < 0 || self.kept => id,
             0 => self.given(id).unwrap_or(id),
             _ => self.unmix(id).unwrap_or(id),
         }
@@ -165,7 +177,7 @@ mod tests {
     #[test]
     fn ids_are_real_in_the_first_term_and_pass_untouched() {
         let first = ProducerIds::new("main", 0);
-        assert!(first.is_first_term() && ProducerIds::default().is_first_term());
+        assert!(first.pass() && ProducerIds::default().pass());
         for id in reals().chain(ids().into_iter().map(|i| i.2)) {
             assert_eq!(first.upstream(id), id);
         }
@@ -224,6 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn where_the_clusters_know_the_same_producers_an_id_stays_as_it_is_and_no_other_producer_has_it() {
+        let mut seen = HashSet::new();
+        for (_, real, id) in ids() {
+            assert!(seen.insert(id), "{real} twice");
+            for term in TERMS {
+                let producers = ProducerIds::new("main", term).kept();
+                assert_eq!((producers.upstream(id), producers.described(id)), (id, id));
+                assert!(producers.pass() && !producers.is_of_another_term(id));
+            }
+        }
+        let given = |term| ProducerIds::new("main", term).kept().given(5);
+        assert_eq!((given(0), given(1)), (Some(5), Some(VIRTUAL | 1 << 36 | 5)));
+    }
+
+    #[test]
     fn what_is_no_id_and_what_nobody_was_given_pass() {
         for term in TERMS {
             let producers = ProducerIds::new("main", term);
@@ -257,7 +284,7 @@ mod tests {
     fn terms_go_round_but_never_come_back_to_the_first() {
         assert_eq!(ProducerIds::new("main", 8192), ProducerIds::new("main", 1));
         assert_ne!(ProducerIds::new("main", 8191 * 5), ProducerIds::new("main", 0));
-        assert!(!ProducerIds::new("main", u32::MAX).is_first_term());
+        assert!(!ProducerIds::new("main", u32::MAX).pass());
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub enum Signal {
         /// The id.
         id: i64,
     },
+    /// A producer with a transactional id was refused, because the clusters of its chain hold the same logs.
+    TransactionsRefused {
+        /// Name of the virtual cluster.
+        virtual_cluster: Arc<str>,
+    },
 }
 
 /// How a connection to a broker failed.

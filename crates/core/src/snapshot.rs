@@ -4,7 +4,7 @@
 //! changes it. What grows by observation alone (leaders, coordinators, topic ids) sits in cells that snapshots share.
 
 use crate::{
-    config::{Address, Positions},
+    config::{Address, Positions, Replication},
     offer::Offer,
     offsets::{EndsCell, Groups, SwitchPoint},
     producer_ids::ProducerIds,
@@ -66,6 +66,8 @@ pub struct VirtualCluster {
     pub offer: Arc<Offer>,
     /// Virtual topic ids. Shared between snapshots.
     pub topic_ids: Arc<TopicIds>,
+    /// Whether the clusters of the chain hold the same logs.
+    pub replication: Replication,
     /// Where a group begins on a cluster on which it has committed nothing.
     pub positions: Positions,
     /// Which groups were seen where. Shared between snapshots.

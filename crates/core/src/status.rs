@@ -1,6 +1,10 @@
 //! The status of the process as `GET /v1/status` shows it and `pointsman status` reads it.
 
-use crate::{config::Positions, failover::Reason, topology::TopicDifference};
+use crate::{
+    config::{Positions, Replication},
+    failover::Reason,
+    topology::TopicDifference,
+};
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -80,6 +84,8 @@ pub struct VirtualClusterStatus {
     pub switches_by_cause: BTreeMap<Reason, u64>,
     /// The last switches, newest first.
     pub switches: Vec<SwitchStatus>,
+    /// Whether the clusters of the chain hold the same logs.
+    pub replication: Replication,
     /// Where groups begin on a cluster on which they have committed nothing.
     pub positions: Positions,
     /// Groups that were seen since the process started.

@@ -30,7 +30,7 @@ fn a_good_file_is_summed_up() {
   cluster secondary: bootstrap servers from srv _kafka._tcp.example.com every 30s, quorum majority, \
   probe kafka every 500ms
   virtual cluster main: 127.0.0.1:9092-9096, 5 slots, advertised as 127.0.0.1
-    chain primary → secondary, automatic failover, back by command, positions switch_point
+    chain primary → secondary, automatic failover, back by command, replication none, positions switch_point
   admin API on 127.0.0.1:9901
 ",
         file.display()

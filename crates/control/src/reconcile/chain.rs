@@ -74,7 +74,9 @@ impl Chain {
             cause: Some(switch.reason),
             reason: self.words(switch, clusters),
             decided_in_ms: decided.map(|ms| (ms * 10.0).round() / 10.0),
-            stranded: left.map(|cluster| self.handover.left(&cluster.shared, switch.to.is_some())),
+            stranded: left
+                .filter(|_| !self.config.replication.keeps_offsets())
+                .map(|cluster| self.handover.left(&cluster.shared, switch.to.is_some())),
         };
         let or_none = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
         tracing::warn!(
@@ -121,6 +123,7 @@ impl Chain {
             }
             Reason::Command => "an operator's command".into(),
             Reason::Reconfigured => format!("the chain no longer has {from}"),
+            Reason::Behind => format!("{to} goes on: the other cluster lacked records of it"),
         }
     }
 

@@ -68,6 +68,13 @@ impl Handover {
         Some(self.point.clone())
     }
 
+    /// The same between clusters that hold the same logs: no epoch of another cluster ended, and nobody is moved.
+    pub(crate) fn goes_on(&mut self, cluster: &Cluster, generation: u64) {
+        self.before = std::mem::replace(&mut self.since, generation);
+        let cluster = cluster.name.clone();
+        self.point = Arc::new(SwitchPoint { generation, cluster, ..SwitchPoint::default() });
+    }
+
     /// Traffic has left a cluster, and another one has taken over already (or none has): what is unread by the groups that
     /// were on it.
     pub(crate) fn left(&mut self, cluster: &Cluster, taken_over: bool) -> Stranded {

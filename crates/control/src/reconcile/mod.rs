@@ -3,6 +3,7 @@
 //! Probes, signals of the data plane, requests of the admin API and timers come in; snapshots, stored state and log lines
 //! go out. It never waits for any of them: what takes time runs in tasks of its own and comes back as an event.
 
+mod catch_up;
 mod chain;
 mod cluster;
 mod command;

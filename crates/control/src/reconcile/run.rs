@@ -1,6 +1,6 @@
 //! The loop: events in, machines stepped, actions carried out.
 
-use super::{Surroundings, chain::Chain, cluster::Watched, status};
+use super::{Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, status};
 use crate::{
     handle::Request,
     metadata::Refreshed,
@@ -41,6 +41,8 @@ pub(crate) enum Event {
     Refreshed(Arc<str>, Box<Refreshed>),
     /// A virtual cluster: nothing uses a snapshot older than this generation.
     Fenced(Arc<str>, u64),
+    /// A virtual cluster: the cluster that the fence of this generation was meant for lacks records.
+    Behind(Arc<str>, u64),
 }
 
 /// Where tasks report. Unbounded, but never long: each prober has a bounded number of probes in flight.
@@ -171,6 +173,11 @@ impl Reconciler {
                     self.step(chain, Input::Fenced { generation });
                 }
             }
+            Event::Behind(name, generation) => {
+                if let Some(chain) = self.chains.iter().position(|c| c.config.name == name) {
+                    self.step(chain, Input::Behind { generation });
+                }
+            }
         }
     }
 
@@ -203,6 +210,10 @@ impl Reconciler {
                      the producer was told to ask again. Is the cluster reached through another proxy that changes ids?"
                 );
             }
+            Signal::TransactionsRefused { virtual_cluster } => tracing::error!(
+                virtual_cluster = &**virtual_cluster,
+                "a transactional producer was refused: `replication: identical_offsets` does not go with transactions"
+            ),
         }
     }
 
@@ -299,7 +310,11 @@ impl Reconciler {
     /// A cluster becomes active: where its logs end is frozen with the generation, before any session can use it.
     fn take_over(&mut self, chain: usize, cluster: &str, generation: u64, epoch_base: i32) {
         let Some(shared) = self.cluster(cluster).map(|c| c.shared.clone()) else { return };
-        let handover = &mut self.chains[chain].handover;
+        let chain = &mut self.chains[chain];
+        if chain.config.replication.keeps_offsets() {
+            return chain.handover.goes_on(&shared, generation);
+        }
+        let handover = &mut chain.handover;
         if let Some(point) = handover.activated(&shared, generation, epoch_base) {
             let groups = handover.groups.clone();
             self.around.tasks.tracker.spawn_blocking(move || groups.keep(&point));
@@ -311,9 +326,30 @@ impl Reconciler {
     fn await_fence(&self, chain: usize, generation: u64, ticket: Ticket) {
         let (fence, events) = (self.around.fence.clone(), self.events.clone());
         let name = self.chains[chain].config.name.clone();
-        let planned = self.chains[chain].machine.planned().into_iter().flatten();
-        let polled = planned.filter_map(|name| self.clusters.iter().find(|c| c.config.name == *name));
-        let polls: Vec<_> = polled.map(|c| c.poller.poll_now()).collect();
+        let planned = self.chains[chain].machine.planned();
+        let polled = planned.into_iter().flatten();
+        let polled: Vec<_> =
+            polled.filter_map(|name| self.clusters.iter().find(|c| c.config.name == *name)).collect();
+        let patience = self.chains[chain].config.failover.catch_up;
+        if let [from, to] = polled[..]
+            && !patience.is_zero()
+        {
+            let same = CatchUp::new([from, to], patience);
+            self.around.tasks.spawn(async move {
+                let all = async { tokio::join!(fence.passed(generation), ticket.stored()) };
+                if timeout(FENCE_WAIT, all).await.is_err() {
+                    tracing::warn!(
+                        virtual_cluster = &*name,
+                        generation,
+                        "connections or the state store did not follow"
+                    );
+                }
+                let event = if same.reached(&name).await { Event::Fenced } else { Event::Behind };
+                events.send(event(name, generation));
+            });
+            return;
+        }
+        let polls: Vec<_> = polled.into_iter().map(|c| c.poller.asker().poll()).collect();
         let polls = async move {
             for poll in polls {
                 poll.await;

@@ -62,6 +62,7 @@ fn virtual_cluster(chain: &Chain, reconciler: &Reconciler) -> VirtualClusterStat
         switches_total: chain.switches_total,
         switches_by_cause: chain.switches_by_cause.clone(),
         switches: chain.switches.iter().cloned().collect(),
+        replication: chain.config.replication,
         positions: chain.config.positions,
         groups_seen: chain.handover.groups.len(),
         switch_point: chain.handover.point_status(),

@@ -16,7 +16,7 @@ use pointsman_control::{
 use pointsman_core::{
     config::{
         AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Positions,
-        ProbeKind, Quorum, StateConfig, VirtualClusterConfig,
+        ProbeKind, Quorum, Replication, StateConfig, VirtualClusterConfig,
     },
     offer::Offer,
     signal::Signal,
@@ -81,7 +81,8 @@ pub(crate) fn config(primary: &Brokers, secondary: &Brokers) -> Config {
             slots: 3,
             advertise: "kafka.example.com".into(),
             chain: vec!["primary".into(), "secondary".into()],
-            failover: FailoverConfig { automatic: true, failback: Failback::Automatic, hold: ms(500) },
+            failover: FailoverConfig { hold: ms(500), ..FailoverConfig::default() },
+            replication: Replication::default(),
             positions: Positions::default(),
         }],
     }

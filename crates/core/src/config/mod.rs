@@ -186,8 +186,37 @@ pub struct VirtualClusterConfig {
     pub chain: Vec<Arc<str>>,
     /// When and how the active cluster changes.
     pub failover: FailoverConfig,
-    /// Where a group begins on a cluster on which it has committed nothing. Default `switch_point`.
+    /// What copies records between the clusters of the chain. Default none.
+    pub replication: Replication,
+    /// Where a group begins on a cluster on which it has committed nothing. Default `switch_point`; `committed` with a
+    /// replication of identical offsets.
     pub positions: Positions,
+}
+
+/// What copies records between the clusters of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replication {
+    /// Nothing, or something that keeps no offsets: an offset on one cluster means nothing on another.
+    #[default]
+    None,
+    /// Something that copies batches as they are: the same offsets, and the same producers with the same sequences.
+    IdenticalOffsets,
+}
+
+impl Replication {
+    /// The word in the configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::IdenticalOffsets => "identical_offsets",
+        }
+    }
+
+    /// Whether the clusters hold the same logs with the same offsets.
+    pub fn keeps_offsets(self) -> bool {
+        self == Self::IdenticalOffsets
+    }
 }
 
 /// Where a group that was seen on one cluster begins on another on which it has committed nothing.
@@ -224,11 +253,19 @@ pub struct FailoverConfig {
     /// How long a preferred cluster must have had quorum, without a break, before clients move back to it; also the least time
     /// between two switches towards it. Default 30 s.
     pub hold: Duration,
+    /// How long a planned switch holds traffic until the other cluster has everything; 0: it does not wait. Default 5 s with a
+    /// replication of identical offsets, otherwise always 0.
+    pub catch_up: Duration,
 }
 
 impl Default for FailoverConfig {
     fn default() -> Self {
-        Self { automatic: true, failback: Failback::Automatic, hold: Duration::from_secs(30) }
+        Self {
+            automatic: true,
+            failback: Failback::Automatic,
+            hold: Duration::from_secs(30),
+            catch_up: Duration::ZERO,
+        }
     }
 }
 

@@ -62,7 +62,9 @@ fn the_small_example_has_the_documented_defaults() {
                 automatic: true,
                 failback: Failback::Automatic,
                 hold: Duration::from_secs(30),
+                catch_up: Duration::ZERO,
             },
+            replication: Replication::None,
             positions: Positions::SwitchPoint,
         }],
     };
@@ -95,6 +97,7 @@ virtual_clusters:
     failover: { automatic: false, scope: cluster, failback: manual, hold: 0s }
     positions: earliest
   other: { listen: '[::1]:9092', chain: [file] }
+  mirrored: { listen: '[::1]:9099', chain: [srv, file], replication: identical_offsets, failover: { catch_up: 2s } }
 ",
     )
     .expect("a valid configuration");
@@ -114,11 +117,17 @@ virtual_clusters:
     assert_eq!(file.health.probe, ProbeKind::Http { port: 8081, path: "/schemas/types".into() });
     assert_eq!(file.health.edge_interval, Duration::from_millis(20), "never above the interval");
     assert_eq!((file.health.unhealthy_after, file.health.healthy_after), (1, 5));
-    let [main, other] = &config.virtual_clusters[..] else { panic!("expected two virtual clusters") };
+    let [main, other, mirrored] = &config.virtual_clusters[..] else { panic!("expected three") };
     assert_eq!((main.ports, main.slots, &*main.advertise), ((9092, 9092), 8, "127.0.0.1"));
     assert_eq!((main.failover.automatic, main.failover.failback), (false, Failback::Manual));
     assert_eq!(main.failover.hold, Duration::ZERO);
     assert_eq!((main.positions, other.positions), (Positions::Earliest, Positions::SwitchPoint));
+    assert_eq!((main.replication, main.failover.catch_up), (Replication::None, Duration::ZERO));
+    assert_eq!(
+        (mirrored.replication, mirrored.positions),
+        (Replication::IdenticalOffsets, Positions::Committed)
+    );
+    assert_eq!(mirrored.failover.catch_up, Duration::from_secs(2));
     assert_eq!((&*other.advertise, other.slots), ("::1", 3), "a file may name any number; 3 are assumed");
 }
 

@@ -1,7 +1,7 @@
 //! `virtual_clusters`: what clients see: ports, slots, the chain and how it switches.
 
 use super::{
-    Address, Bootstrap, ClusterConfig, FailoverConfig, Positions, VirtualClusterConfig,
+    Address, Bootstrap, ClusterConfig, FailoverConfig, Positions, Replication, VirtualClusterConfig,
     address::{parse_listen, valid_host},
     clusters::named_entries,
     error::{Problems, closest},
@@ -17,14 +17,17 @@ use std::{
 };
 
 const VIRTUAL: Keys = Keys {
-    known: &["mode", "listen", "slots", "advertise", "chain", "failover", "positions"],
+    known: &["mode", "listen", "slots", "advertise", "chain", "failover", "replication", "positions"],
     later: &["tls", "sasl", "routes"],
 };
-const FAILOVER: Keys = Keys { known: &["automatic", "scope", "failback", "hold"], later: &[] };
+const FAILOVER: Keys = Keys { known: &["automatic", "scope", "failback", "hold", "catch_up"], later: &[] };
 const LISTEN: &str = "write listen: 0.0.0.0:9092-9096";
 const CHAIN: &str = "write chain: [primary, secondary]";
 /// Slots that a cluster counts for when its servers are not in the file.
 const SLOTS_OF_UNKNOWN: usize = 3;
+/// Clients give a request up after 30 s by default.
+const LONGEST_CATCH_UP: Duration = Duration::from_secs(20);
+const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Where a virtual cluster listens, once that is known to be right.
 #[derive(Clone, Copy)]
@@ -82,9 +85,11 @@ fn read_virtual_cluster(
     let chain = read_chain(table.require("chain", CHAIN, problems), known, problems);
     let slots = read_slots(table.get("slots"), listen, &chain, clusters, problems);
     let advertise = read_advertise(&table, listen, problems);
-    let failover = read_failover(table.get("failover"), problems);
-    let words = [Positions::SwitchPoint, Positions::Committed, Positions::Earliest].map(|p| (p.word(), p));
-    let positions = table.get("positions").and_then(|field| field.choice(&words, problems));
+    let words = [Replication::None, Replication::IdenticalOffsets].map(|r| (r.word(), r));
+    let replication = table.get("replication").and_then(|field| field.choice(&words, problems));
+    let replication = replication.unwrap_or_default();
+    let failover = read_failover(table.get("failover"), replication, problems);
+    let positions = read_positions(table.get("positions"), replication, problems);
     let listen = listen.unwrap_or(Listen { bind: Ipv4Addr::UNSPECIFIED.into(), ports: (0, 0) });
     Some(VirtualClusterConfig {
         name: name.into(),
@@ -94,8 +99,25 @@ fn read_virtual_cluster(
         advertise,
         chain,
         failover,
-        positions: positions.unwrap_or_default(),
+        replication,
+        positions,
     })
+}
+
+fn read_positions(field: Option<&Field<'_>>, replication: Replication, problems: &mut Problems) -> Positions {
+    let words = [Positions::SwitchPoint, Positions::Committed, Positions::Earliest].map(|p| (p.word(), p));
+    let chosen = field.and_then(|field| field.choice(&words, problems).map(|chosen| (field, chosen)));
+    match chosen {
+        Some((field, chosen)) if replication.keeps_offsets() && chosen != Positions::Committed => {
+            let problem = format!("`{}` does not go with `replication: identical_offsets`", chosen.word());
+            let remedy = "remove `positions`: a committed offset is right on every cluster of the chain";
+            problems.add(field.node.mark, &field.path, problem, remedy);
+            Positions::Committed
+        }
+        Some((_, chosen)) => chosen,
+        None if replication.keeps_offsets() => Positions::Committed,
+        None => Positions::default(),
+    }
 }
 
 fn read_mode(field: Option<&Field<'_>>, problems: &mut Problems) {
@@ -216,8 +238,15 @@ fn read_advertise(table: &Table<'_>, listen: Option<Listen>, problems: &mut Prob
     }
 }
 
-fn read_failover(field: Option<&Field<'_>>, problems: &mut Problems) -> FailoverConfig {
+fn read_failover(
+    field: Option<&Field<'_>>,
+    replication: Replication,
+    problems: &mut Problems,
+) -> FailoverConfig {
     let mut failover = FailoverConfig::default();
+    if replication.keeps_offsets() {
+        failover.catch_up = CATCH_UP;
+    }
     let remedy = "write e.g. failover: { failback: manual }";
     let Some(table) = field.and_then(|field| field.table(&FAILOVER, "a mapping", remedy, problems)) else {
         return failover;
@@ -235,5 +264,14 @@ fn read_failover(field: Option<&Field<'_>>, problems: &mut Problems) -> Failover
     failover.automatic = automatic.unwrap_or(failover.automatic);
     failover.failback = failback.unwrap_or(failover.failback);
     failover.hold = hold.unwrap_or(failover.hold);
+    if let Some(field) = table.get("catch_up") {
+        let catch_up = field.duration(Duration::ZERO..=LONGEST_CATCH_UP, problems);
+        if replication.keeps_offsets() {
+            failover.catch_up = catch_up.unwrap_or(failover.catch_up);
+        } else if catch_up.is_some_and(|wait| !wait.is_zero()) {
+            let problem = "there is nothing to wait for without `replication: identical_offsets`";
+            problems.add(field.key, &field.path, problem, "remove it, or say what copies the records");
+        }
+    }
     failover
 }

@@ -31,7 +31,7 @@ use crate::{
     health::Standing,
     limits::{EPOCH_MARGIN, FENCE_WAIT},
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The outside world at the moment of a step.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ pub enum Input {
         standing: Standing,
         /// The first sign of the trouble that led to it.
         trouble: Option<Now>,
+    },
+    /// The cluster that the fence of this generation was meant for lacks records of the one that was left: that one goes on.
+    Behind {
+        /// As in [`Action::Fence`].
+        generation: u64,
     },
     /// Nothing uses a snapshot older than this generation any more.
     Fenced {
@@ -223,12 +228,21 @@ pub enum Reason {
     Command,
     /// The configuration took the active cluster out of the chain.
     Reconfigured,
+    /// The cluster that was meant lacked records: the one before goes on.
+    Behind,
 }
 
 impl Reason {
     /// Every reason there is.
-    pub const ALL: [Self; 6] =
-        [Self::Start, Self::QuorumLost, Self::QuorumBack, Self::Failback, Self::Command, Self::Reconfigured];
+    pub const ALL: [Self; 7] = [
+        Self::Start,
+        Self::QuorumLost,
+        Self::QuorumBack,
+        Self::Failback,
+        Self::Command,
+        Self::Reconfigured,
+        Self::Behind,
+    ];
 
     /// As status and metrics name it.
     pub fn word(self) -> &'static str {
@@ -239,6 +253,7 @@ impl Reason {
             Self::Failback => "failback",
             Self::Command => "command",
             Self::Reconfigured => "reconfigured",
+            Self::Behind => "behind",
         }
     }
 }
@@ -293,6 +308,14 @@ struct Leaving {
     trouble: Option<Now>,
 }
 
+impl Leaving {
+    /// Whether the cluster that is left could serve on.
+    fn is_planned(&self) -> bool {
+        let must = matches!(self.reason, Reason::QuorumLost | Reason::QuorumBack | Reason::Start);
+        !must && !self.forced
+    }
+}
+
 impl Machine {
     /// A machine that has never activated anything.
     pub fn new(chain: Vec<Arc<str>>, rules: FailoverConfig) -> Self {
@@ -338,8 +361,7 @@ impl Machine {
     /// The clusters that a switch under way leaves and is meant for, if nothing forces it.
     pub fn planned(&self) -> Option<[&Arc<str>; 2]> {
         let Phase::Closing(left, _) = &self.phase else { return None };
-        let forced = matches!(left.reason, Reason::QuorumLost | Reason::QuorumBack | Reason::Start);
-        let (from, to) = left.from.as_ref().zip(left.wanted.as_ref()).filter(|_| !forced)?;
+        let (from, to) = left.from.as_ref().zip(left.wanted.as_ref()).filter(|_| left.is_planned())?;
         Some([from, to])
     }
 
@@ -376,7 +398,8 @@ impl Machine {
                 self.note(cluster, standing, moment.now);
             }
             Input::Fenced { generation } if generation == self.since => self.pass_fence(),
-            Input::Fenced { .. } => {}
+            Input::Behind { generation } if generation == self.since => self.stay(),
+            Input::Fenced { .. } | Input::Behind { .. } => {}
             Input::Timer => self.expire_fence(moment.now),
         }
         self.decide(trouble, moment)
@@ -433,6 +456,16 @@ impl Machine {
         }
     }
 
+    /// The switch is given up: what was left is wanted again.
+    fn stay(&mut self) {
+        if let Phase::Closing(left, _) = &mut self.phase
+            && left.is_planned()
+        {
+            (left.wanted, left.reason) = (left.from.clone(), Reason::Behind);
+            self.pass_fence();
+        }
+    }
+
     fn pass_fence(&mut self) {
         if let Phase::Closing(left, _) = &self.phase {
             self.phase = Phase::Closed(Some(left.clone()));
@@ -481,7 +514,8 @@ impl Machine {
         }
         self.since = next(moment.generation);
         let left = Leaving { from, wanted, forced: false, reason, trouble };
-        self.phase = Phase::Closing(left, moment.now + FENCE_WAIT);
+        let patience = if left.is_planned() { self.rules.catch_up } else { Duration::ZERO };
+        self.phase = Phase::Closing(left, moment.now + FENCE_WAIT + patience);
         vec![Action::Fence { generation: self.since }]
     }
 
@@ -507,7 +541,8 @@ impl Machine {
             self.term = self.term.saturating_add(1);
         }
         let chosen = reason == Reason::Command && wanted.is_some();
-        self.pinned = chosen && self.chain.first() != Some(&cluster);
+        let stays = reason == Reason::Behind && self.pinned;
+        self.pinned = (chosen || stays) && self.chain.first() != Some(&cluster);
         self.forced = self.standing(&cluster) != Standing::Quorum;
         self.phase = Phase::Serving(cluster.clone());
         let (generation, epoch_base) = (self.since, self.epoch_base);

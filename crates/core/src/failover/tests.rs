@@ -18,7 +18,7 @@ fn chain() -> Vec<Arc<str>> {
 }
 
 fn rules() -> FailoverConfig {
-    FailoverConfig { automatic: true, failback: Failback::Automatic, hold: 30 * S }
+    FailoverConfig { hold: 30 * S, ..FailoverConfig::default() }
 }
 
 impl World {
@@ -268,6 +268,65 @@ fn without_automatic_failover_only_a_command_moves_clients() {
     world.command(Command::Switch { to: "b".into(), seen: None, force: false }).unwrap();
     world.fenced();
     assert_eq!(world.active(), Some("b"));
+}
+
+#[test]
+fn a_planned_switch_waits_longer_for_a_cluster_that_catches_up_and_any_other_does_not() {
+    let catch_up = 5 * S;
+    let mut world = World::new(FailoverConfig { catch_up, ..rules() });
+    for cluster in ["a", "b"] {
+        world.standing(cluster, Standing::Quorum);
+    }
+    world.fenced();
+    world.command(switch("b", false)).unwrap();
+    assert_eq!(world.machine.deadline(), Some(FENCE_WAIT + catch_up));
+    world.fenced();
+    world.standing("b", Standing::Lost);
+    assert_eq!(world.machine.deadline(), Some(FENCE_WAIT), "a failover");
+    world.fenced();
+    assert_eq!(world.active(), Some("a"));
+}
+
+#[test]
+fn a_planned_switch_to_a_cluster_that_lacks_records_is_given_up() {
+    let mut world = World::serving();
+    world.command(switch("b", false)).unwrap();
+    let generation = world.machine.since();
+    assert_eq!(world.step(Input::Behind { generation: generation - 1 }), [], "of another fence");
+    let actions = world.step(Input::Behind { generation });
+    assert!(matches!(&actions[0], Action::Activate { cluster, .. } if &**cluster == "a"), "{actions:?}");
+    let Action::Report(switch) = &actions[1] else { panic!("{actions:?}") };
+    assert_eq!((switch.from.as_deref(), switch.to.as_deref()), (Some("a"), Some("a")));
+    assert_eq!((switch.reason, world.machine.term()), (Reason::Behind, 0));
+}
+
+#[test]
+fn a_failback_that_is_given_up_is_tried_again_after_the_hold_and_keeps_what_a_command_chose() {
+    let mut world = World::serving();
+    world.standing("a", Standing::Lost);
+    world.fenced();
+    world.standing("a", Standing::Quorum);
+    world.at(30 * S);
+    world.step(Input::Behind { generation: world.machine.since() });
+    assert_eq!((world.active(), world.machine.deadline()), (Some("b"), Some(60 * S)));
+
+    let mut world = World::serving();
+    world.command(switch("b", false)).unwrap();
+    world.fenced();
+    world.command(switch("a", false)).unwrap();
+    world.step(Input::Behind { generation: world.machine.since() });
+    assert!(world.machine.pinned() && world.active() == Some("b"));
+}
+
+#[test]
+fn a_forced_switch_and_a_failover_are_not_given_up() {
+    let mut world = World::serving();
+    world.command(switch("b", true)).unwrap();
+    assert_eq!(world.step(Input::Behind { generation: world.machine.since() }), []);
+    world.fenced();
+    assert_eq!(world.active(), Some("b"));
+    world.standing("b", Standing::Lost);
+    assert_eq!(world.step(Input::Behind { generation: world.machine.since() }), []);
 }
 
 #[test]

@@ -59,6 +59,11 @@ impl EndsCell {
         self.known().polled
     }
 
+    /// All end offsets as of now.
+    pub fn all(&self) -> LogOffsets {
+        self.known().ends.clone()
+    }
+
     /// All end offsets as of now, bounded by [`limits::SWITCH_POINT`].
     pub fn freeze(&self) -> LogOffsets {
         self.known().ends.first(limits::SWITCH_POINT)

@@ -33,6 +33,15 @@ impl LogOffsets {
         known[index] = offset;
     }
 
+    /// Records, over all partitions, that lie between these offsets and the others'; what is unknown there counts from 0.
+    pub fn distance(&self, other: &Self) -> u64 {
+        let topics = self.topics.iter().flat_map(|(topic, offsets)| {
+            let known = (0..).zip(offsets).filter(|(_, offset)| **offset >= 0);
+            known.map(move |(partition, offset)| offset.abs_diff(other.get(topic, partition).unwrap_or(0)))
+        });
+        topics.fold(0, u64::saturating_add)
+    }
+
     /// Partitions that there is room for.
     pub fn len(&self) -> usize {
         self.slots
@@ -112,6 +121,20 @@ impl<'de> Deserialize<'de> for LogOffsets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_distance_counts_both_ways_and_what_is_unknown_from_0() {
+        let (mut a, mut b) = (LogOffsets::default(), LogOffsets::default());
+        a.set(&"t".into(), 0, 10);
+        a.set(&"t".into(), 2, 7);
+        assert_eq!(a.distance(&b), 17);
+        b.set(&"t".into(), 0, 14);
+        b.set(&"u".into(), 0, 99);
+        assert_eq!(a.distance(&b), 4 + 7);
+        b.set(&"t".into(), 0, 10);
+        b.set(&"t".into(), 2, 7);
+        assert_eq!(a.distance(&b), 0);
+    }
 
     fn logs() -> LogOffsets {
         let mut logs = LogOffsets::default();

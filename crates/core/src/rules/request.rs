@@ -180,8 +180,14 @@ pub fn translate(
     body: &mut [u8],
     cx: &Context<'_>,
 ) -> Result<Scan, ScanError> {
-    let mut scanner =
-        Scanner { scan: Scan::default(), shape: shape(rule), keys: key_entity(rule), key: rule.key, cx };
+    let mut scanner = Scanner {
+        scan: Scan::default(),
+        shape: shape(rule),
+        keys: key_entity(rule),
+        key: rule.key,
+        current: -1,
+        cx,
+    };
     let mut cursor = Cursor::new(message, version, body.len());
     loop {
         let at = cursor.position();
@@ -218,6 +224,8 @@ struct Scanner<'a> {
     shape: Option<&'static Partitions>,
     keys: Entity,
     key: i16,
+    /// The leader epoch that the client takes for the newest of the partition at hand, as the active cluster knows it.
+    current: i32,
     cx: &'a Context<'a>,
 }
 
@@ -330,9 +338,15 @@ impl Scanner<'_> {
     fn epoch(&mut self, field: u16, bytes: &mut [u8]) {
         const ASKED: u16 = offset_for_leader_epoch_request::TOPICS_PARTITIONS_LEADER_EPOCH;
         let epoch = read_i32(bytes);
-        let real = self.cx.real_epoch(epoch);
-        bytes.copy_from_slice(&real.unwrap_or(-1).to_be_bytes());
         let current = self.ids().current_epoch;
+        let mut real = self.cx.real_epoch(epoch);
+        if field == current {
+            self.current = real.unwrap_or(-1);
+        } else if self.key == 23 && field == ASKED && self.cx.virtual_cluster.replication.keeps_offsets() {
+            // The log is the same: where its end is the leader knows, if it has the epoch that the client believes in.
+            real = real.or(Some(self.current).filter(|current| *current >= 0));
+        }
+        bytes.copy_from_slice(&real.unwrap_or(-1).to_be_bytes());
         let Some(partition) = self.scan.partitions.last_mut().filter(|_| real.is_none()) else { return };
         if field == current {
             partition.fenced = true;
@@ -370,7 +384,7 @@ impl Scanner<'_> {
         let Some(partition) = self.scan.partitions.last_mut() else { return };
         partition.note_batch(bytes, self.cx);
         let ids = &self.cx.active.producer_ids;
-        if ids.is_first_term() {
+        if ids.pass() {
             return;
         }
         let mut batches = Batches::new(bytes.len());

@@ -14,6 +14,9 @@ const INVALID_TXN_STATE: i16 = 48;
 /// To the offsets of a transaction: clients abort (KIP-447).
 const UNKNOWN_MEMBER_ID: i16 = 25;
 
+/// To a producer that asks for an id with a transactional id: it may not. No client tries again.
+pub(crate) const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+
 const PRODUCE: i16 = 0;
 const ADD_PARTITIONS_TO_TXN: i16 = 24;
 const ADD_OFFSETS_TO_TXN: i16 = 25;

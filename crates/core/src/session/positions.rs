@@ -87,6 +87,10 @@ fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>) -> u64 {
             let (index, offset) = (partition.i32("PartitionIndex"), partition.int("CommittedOffset"));
             if offset >= 0 {
                 saw(group, &name, index, offset, cx);
+                if cx.virtual_cluster.replication.keeps_offsets() {
+                    // It may have come with the copy, and be another cluster's: a client would wait for such an epoch for ever.
+                    partition.set("CommittedLeaderEpoch", -1);
+                }
             } else if let Some(begin) = beginning(group, &name, index, cx) {
                 partition.set("CommittedOffset", begin);
                 partition.set("CommittedLeaderEpoch", -1);

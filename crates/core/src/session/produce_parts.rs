@@ -52,7 +52,7 @@ impl Session {
             }
             Decision::Broker(node) => {
                 let records = body.cursor.blob_left();
-                body.batches = (!cx.active.producer_ids.is_first_term()).then(|| Batches::new(records));
+                body.batches = (!cx.active.producer_ids.pass()).then(|| Batches::new(records));
                 self.begin_part(incoming, body, node, out);
             }
             Decision::Refused(code) => {

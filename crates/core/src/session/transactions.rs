@@ -4,9 +4,12 @@
 //! transactional id comes back to it. Everything else is refused, so that nothing of the transaction is committed.
 
 use super::{ExchangeId, Output, Session, refuse};
-use crate::rules::{
-    self, Fail,
-    transactions::{self, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID},
+use crate::{
+    rules::{
+        self, Fail,
+        transactions::{self, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID},
+    },
+    signal::Signal,
 };
 use bytes::BytesMut;
 use pointsman_wire::{
@@ -26,10 +29,15 @@ impl Session {
         frame: BytesMut,
         out: &mut Output,
     ) -> Option<BytesMut> {
+        let same_logs = self.virtual_cluster.replication.keeps_offsets();
         let exchange = self.exchange(id)?;
         let (rule, version) = (exchange.rule, exchange.version);
         let (key, scan) = (rule.key, &exchange.scan);
         if key == INIT_PRODUCER_ID && !scan.keys.is_empty() {
+            if same_logs {
+                self.refuse_transactions(id, out);
+                return None;
+            }
             self.transaction_timeout = scan.transaction_timeout;
             return Some(frame);
         }
@@ -49,6 +57,17 @@ impl Session {
         };
         self.answer(id, body, out);
         None
+    }
+
+    /// Each cluster hands out ids for transactions of its own, and must get them back as they are; in a log that is copied as it is
+    /// two producers would meet under one.
+    fn refuse_transactions(&mut self, id: ExchangeId, out: &mut Output) {
+        let body = Struct::new()
+            .with("ErrorCode", transactions::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
+            .with("ProducerId", -1)
+            .with("ProducerEpoch", -1);
+        self.answer(id, body, out);
+        out.signals.push(Signal::TransactionsRefused { virtual_cluster: self.virtual_cluster.name.clone() });
     }
 
     /// The answer to an abort names the producer id to go on with, so the active cluster is asked for one.

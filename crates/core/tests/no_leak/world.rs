@@ -7,7 +7,7 @@ use crate::identifiers::{
 use bytes::BytesMut;
 use pointsman_core::{
     Now,
-    config::{Address, Positions},
+    config::{Address, Positions, Replication},
     rules,
     session::{Outgoing, Output, Session},
     snapshot::{Active, Cluster, VirtualCluster},
@@ -67,6 +67,7 @@ pub(crate) fn virtual_cluster() -> Arc<VirtualCluster> {
         switching: false,
         offer: Arc::new(rules::ours()),
         topic_ids: Arc::new(TopicIds::new("main", [])),
+        replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
     })

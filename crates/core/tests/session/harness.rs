@@ -11,7 +11,7 @@
 use bytes::{Bytes, BytesMut};
 use pointsman_core::{
     Now,
-    config::{Address, Positions},
+    config::{Address, Positions, Replication},
     offer::Offer,
     offsets::{Groups, SwitchPoint},
     producer_ids::ProducerIds,
@@ -63,6 +63,8 @@ pub(crate) struct Rig {
     pub(crate) groups: Arc<Groups>,
     /// In force from the next switch on.
     pub(crate) positions: Positions,
+    /// In force from the next switch on.
+    pub(crate) replication: Replication,
     offer: Arc<Offer>,
     pub(crate) now: Now,
     pub(crate) signals: Vec<Signal>,
@@ -152,6 +154,7 @@ impl Rig {
             gate,
             groups,
             positions: Positions::default(),
+            replication: Replication::default(),
             offer,
             now: Now::ZERO,
             signals: Vec::new(),
@@ -322,6 +325,7 @@ impl Rig {
         let chain = [self.primary.clone(), self.secondary.clone()];
         let view = VirtualCluster {
             positions: self.positions,
+            replication: self.replication,
             groups: self.groups.clone(),
             ..virtual_cluster(&chain, active, switching, &self.topic_ids, &self.offer)
         };
@@ -334,12 +338,24 @@ impl Rig {
 
     /// The secondary becomes active at once.
     pub(crate) fn switch(&mut self) {
-        self.adopt(Some(taking_over(&self.secondary, 2, BASE)), false);
+        let active = self.taking_over(&self.secondary, 2, BASE);
+        self.adopt(Some(active), false);
     }
 
     /// The primary becomes active again, as a new generation.
     pub(crate) fn switch_back(&mut self) {
-        self.adopt(Some(taking_over(&self.primary, 3, 2 * BASE)), false);
+        let active = self.taking_over(&self.primary, 3, 2 * BASE);
+        self.adopt(Some(active), false);
+    }
+
+    fn taking_over(&self, cluster: &Arc<Cluster>, since: u64, epoch_base: i32) -> Active {
+        let active = taking_over(cluster, since, epoch_base);
+        if !self.replication.keeps_offsets() {
+            return active;
+        }
+        let point =
+            SwitchPoint { generation: since, cluster: cluster.name.clone(), ..SwitchPoint::default() };
+        Active { producer_ids: active.producer_ids.kept(), switch_point: Arc::new(point), ..active }
     }
 
     /// The primary is fenced off, the secondary follows within a moment.
@@ -377,6 +393,7 @@ fn virtual_cluster(
         switching,
         offer: offer.clone(),
         topic_ids: topic_ids.clone(),
+        replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
     }

@@ -7,6 +7,7 @@ mod fetch_sessions;
 mod gate;
 mod harness;
 mod hostile;
+mod identical;
 mod ids;
 mod links;
 mod members;

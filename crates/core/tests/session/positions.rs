@@ -9,7 +9,7 @@ use pointsman_wire::value::{Struct, Value};
 use std::sync::Arc;
 
 /// Both clusters know the coordinators of `g` and `h`, and the secondary's logs were polled.
-fn rig() -> Rig {
+pub(crate) fn rig() -> Rig {
     let rig = Rig::new();
     for cluster in [&rig.primary, &rig.secondary] {
         for group in ["g", "h"] {
@@ -26,7 +26,7 @@ fn poll(rig: &Rig, cluster: &str, ends: &[(i32, i64)]) {
     cell.take_ends(ends.iter().map(|(partition, end)| (&topic, *partition, *end)));
 }
 
-fn commit(rig: &mut Rig, group: &str, partition: i32, offset: i64, error: i16) {
+pub(crate) fn commit(rig: &mut Rig, group: &str, partition: i32, offset: i64, error: i16) {
     let id = rig.virtual_id("orders").into_bytes();
     let entry = Struct::new().with("PartitionIndex", partition).with("CommittedOffset", offset);
     let topic = Struct::new().with("Name", "orders").with("TopicId", id).with("Partitions", vec![entry]);
@@ -41,7 +41,12 @@ fn commit(rig: &mut Rig, group: &str, partition: i32, offset: i64, error: i16) {
 }
 
 /// Asks for the offsets of `orders`; the broker has those of `committed`.
-fn fetch_offsets(rig: &mut Rig, version: i16, group: &str, committed: &[i64]) -> Vec<(i32, i64, i32)> {
+pub(crate) fn fetch_offsets(
+    rig: &mut Rig,
+    version: i16,
+    group: &str,
+    committed: &[i64],
+) -> Vec<(i32, i64, i32)> {
     let id = rig.virtual_id("orders").into_bytes();
     let numbers: Vec<Value> = (0..3).map(Value::from).collect();
     let mut topic = Struct::new().with("Name", "orders").with("PartitionIndexes", numbers);

@@ -54,7 +54,7 @@ fn id_of(batch: &[u8]) -> i64 {
 }
 
 /// The ids of the batches that leave for a batch of `id`, however it is sent: all alike.
-fn left(rig: &mut Rig, id: i64, sequence: i32) -> i64 {
+pub(crate) fn left(rig: &mut Rig, id: i64, sequence: i32) -> i64 {
     let batch = sound(id, sequence, 0, 700);
     for places in [ONE, SOME] {
         rig.ask(0, 9, &produce_records(places, &batch));
@@ -74,7 +74,7 @@ fn left(rig: &mut Rig, id: i64, sequence: i32) -> i64 {
     ids.into_iter().next().expect("one")
 }
 
-fn init(rig: &mut Rig, real: i64) -> i64 {
+pub(crate) fn init(rig: &mut Rig, real: i64) -> i64 {
     rig.ask(INIT_PRODUCER_ID, 4, &Struct::new().with("TransactionalId", Value::Null).with("ProducerId", -1));
     let sent = rig.sent_one();
     rig.answer(&sent, &Struct::new().with("ProducerId", real).with("ProducerEpoch", 0));

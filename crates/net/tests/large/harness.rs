@@ -4,7 +4,7 @@ use crate::memory::Measure;
 use bytes::Bytes;
 use pointsman_core::{
     Now,
-    config::{Address, FailoverConfig, Positions, VirtualClusterConfig},
+    config::{Address, FailoverConfig, Positions, Replication, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -89,6 +89,7 @@ impl World {
             advertise: "127.0.0.1".into(),
             chain: vec!["primary".into(), "secondary".into()],
             failover: FailoverConfig::default(),
+            replication: Replication::default(),
             positions: Positions::default(),
         });
         let listener = listener.expect("a port");
@@ -136,6 +137,7 @@ fn snapshot(
         switching: false,
         offer: Arc::new(rules::ours()),
         topic_ids: topic_ids.clone(),
+        replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
     };

@@ -2,7 +2,7 @@
 
 use pointsman_core::{
     Now,
-    config::{Address, FailoverConfig, Positions, VirtualClusterConfig},
+    config::{Address, FailoverConfig, Positions, Replication, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -76,6 +76,7 @@ impl World {
             advertise: "127.0.0.1".into(),
             chain: vec!["primary".into(), "secondary".into()],
             failover: FailoverConfig::default(),
+            replication: Replication::default(),
             positions: Positions::default(),
         });
         let listener = listener.expect("a port");
@@ -137,6 +138,7 @@ impl World {
             active,
             offer: Arc::new(rules::ours()),
             topic_ids: self.topic_ids.clone(),
+            replication: Replication::default(),
             positions: Positions::default(),
             groups: Arc::default(),
         };

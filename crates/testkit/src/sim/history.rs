@@ -58,6 +58,7 @@ fn scenario(rng: &mut Rng, mutation: Mutation) -> Scenario {
             automatic: rng.chance(85),
             failback: if rng.chance(75) { Failback::Automatic } else { Failback::Manual },
             hold: rng.ms(1_000, 8_000),
+            ..FailoverConfig::default()
         },
         mutation,
     }

@@ -3,7 +3,7 @@
 use super::*;
 use pointsman_core::{
     Now,
-    config::{Failback, FailoverConfig, HealthConfig, ProbeKind, Quorum},
+    config::{FailoverConfig, HealthConfig, ProbeKind, Quorum},
     failover::Reason,
 };
 use std::time::Duration;
@@ -58,8 +58,7 @@ fn five_and_three() -> World {
         quorum: Quorum::Majority,
         forget_after: None,
     };
-    let failover =
-        FailoverConfig { automatic: true, failback: Failback::Automatic, hold: Duration::from_secs(30) };
+    let failover = FailoverConfig { hold: Duration::from_secs(30), ..FailoverConfig::default() };
     let scenario = Scenario { brokers: vec![5, 3], health, failover, mutation: Mutation::None };
     let mut world = World::new(scenario, 1);
     world.at(Now::ZERO, Event::Start);

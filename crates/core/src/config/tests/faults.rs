@@ -90,6 +90,24 @@ virtual_clusters:
 }
 
 #[test]
+fn what_does_not_go_with_a_replication_is_said_with_what_does() {
+    let faulty = |more: &str| {
+        of_virtual_clusters(&format!("  main: {{ listen: 127.0.0.1:9092, chain: [p], {more} }}"))
+    };
+    let expected = "4:60: virtual_clusters.main.replication: expected none or identical_offsets, found `mirror`; \
+                    write none or identical_offsets";
+    assert_eq!(faulty("replication: mirror"), [expected]);
+    let expected = "virtual_clusters.main.positions: `earliest` does not go with `replication: identical_offsets`; \
+                    remove `positions`: a committed offset is right on every cluster of the chain";
+    assert!(faulty("replication: identical_offsets, positions: earliest")[0].ends_with(expected));
+    let expected = "virtual_clusters.main.failover.catch_up: there is nothing to wait for without `replication: \
+                    identical_offsets`; remove it, or say what copies the records";
+    assert!(faulty("failover: { catch_up: 1s }")[0].ends_with(expected));
+    let expected = "expected a duration from 0s to 20s, found `1m`; the nearest allowed is 20s";
+    assert!(faulty("replication: identical_offsets, failover: { catch_up: 1m }")[0].ends_with(expected));
+}
+
+#[test]
 fn what_is_no_configuration_at_all_is_said_in_one_line() {
     let start = "start with `clusters:` and `virtual_clusters:`";
     assert_eq!(faults("# nothing yet\n"), [format!("1:1: the file is empty; {start}")]);
