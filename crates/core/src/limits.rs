@@ -36,6 +36,9 @@ pub const UPSTREAM_QUEUE: usize = 2 << 20;
 pub const READ_CHUNK: usize = 64 << 10;
 /// Deadline of a TCP connection to a broker.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a client sent before it closed its connection is still delivered for so long: a look-up ([`LOOKUP_WAIT`]), a
+/// connection ([`CONNECT_TIMEOUT`]), and as long again for a broker that is slow to read. 2 × (0.5 + 2) s.
+pub const FAREWELL: Duration = Duration::from_secs(5);
 /// A frame must be complete this long after its first byte, as long as it makes no progress.
 pub const FRAME_STALL: Duration = Duration::from_secs(30);
 /// How long a request waits for a topology that knows its topic or coordinator before any broker is asked.

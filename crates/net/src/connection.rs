@@ -66,6 +66,8 @@ pub(crate) struct Connection {
     /// Whether it was read from in the last round.
     reading: bool,
     draining: bool,
+    /// The client closed its side: what it had sent is delivered until then.
+    farewell: Option<Now>,
     /// Nobody publishes snapshots any more.
     orphaned: bool,
 }
@@ -102,6 +104,7 @@ impl Connection {
             progress,
             reading: false,
             draining: false,
+            farewell: None,
             orphaned: false,
         }
     }
@@ -158,6 +161,9 @@ impl Connection {
         }
         more |= self.serve_client();
         self.write_client();
+        if self.farewell.is_some() && self.is_delivered() {
+            self.close(CloseReason::ClientClosed, "the client closed its connection".into());
+        }
         if self.draining && self.session.in_flight() == 0 && self.output.is_empty() {
             self.close(CloseReason::Drained, "the process is shutting down".into());
         }
@@ -189,10 +195,14 @@ impl Connection {
         self.session.tick(now, &mut out);
         self.apply(out);
         self.check_progress(now);
+        if self.farewell.is_some_and(|until| until <= now) {
+            let detail = "the client closed its connection before its last requests were delivered";
+            self.close(CloseReason::ClientClosed, detail.into());
+        }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let next = self.session.deadline().into_iter().chain(self.stalled_at()).min();
+        let next = self.session.deadline().into_iter().chain(self.stalled_at()).chain(self.farewell).min();
         next.map(|at| self.shared.instant(at))
     }
 
@@ -356,8 +366,11 @@ impl Connection {
 
     fn write_client(&mut self) {
         let before = self.output.len;
-        if let Err(error) = self.output.write(&self.client) {
-            self.close(CloseReason::ClientError, error.to_string());
+        match self.output.write(&self.client) {
+            Ok(_) => {}
+            // Nobody is there to read it.
+            Err(_) if self.farewell.is_some() => self.output = WriteQueue::default(),
+            Err(error) => self.close(CloseReason::ClientError, error.to_string()),
         }
         self.shared.metrics.bytes_out.add((before - self.output.len) as u64);
         if self.output.is_empty()

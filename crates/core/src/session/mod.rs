@@ -202,6 +202,11 @@ impl Session {
         !busy && !self.is_switching() && self.exchanges.len() < limits::IN_FLIGHT
     }
 
+    /// Whether a request waits to be routed.
+    pub fn is_routing(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Whether bytes of the client are of use now: of a next request, or of the one that is coming in.
     pub fn reads(&self) -> bool {
         match &self.incoming {

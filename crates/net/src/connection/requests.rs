@@ -14,7 +14,8 @@ impl Connection {
     /// Whether bytes of the client are of use now, and have room on the other side.
     pub(super) fn reads(&self) -> bool {
         let leaving = self.draining && !self.session.is_receiving();
-        self.session.reads() && !leaving && queued(&self.upstreams) < limits::UPSTREAM_QUEUE
+        let gone = self.farewell.is_some();
+        self.session.reads() && !leaving && !gone && queued(&self.upstreams) < limits::UPSTREAM_QUEUE
     }
 
     pub(super) fn serve_client(&mut self) -> bool {
@@ -40,7 +41,7 @@ impl Connection {
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.close(CloseReason::ClientClosed, "the client closed its connection".into());
+                self.farewell = Some(self.shared.now() + limits::FAREWELL);
                 false
             }
             Err(error) => {
@@ -48,6 +49,13 @@ impl Connection {
                 false
             }
         }
+    }
+
+    /// Whether everything that a client sent before it left has gone on to the brokers. A client that expects no answer, to a
+    /// Produce with acks=0 or to its LeaveGroup, sends it and closes.
+    pub(super) fn is_delivered(&self) -> bool {
+        let more = upstream::missing(&self.input) == 0 && !self.session.is_receiving();
+        !more && !self.session.is_routing() && queued(&self.upstreams) == 0
     }
 
     /// Feeds requests to the session for as long as it takes any: large ones as they come, others when they are complete.

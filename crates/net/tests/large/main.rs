@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code, reason = "a counting allocator cannot be written without")]
 
+mod farewell;
 mod fence;
 mod fetch;
 mod harness;
