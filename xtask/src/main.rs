@@ -2,8 +2,8 @@
 
 mod bench;
 mod ci;
-mod drill;
 mod tables;
+mod testkit;
 mod tidy;
 
 use std::process::ExitCode;
@@ -14,10 +14,11 @@ fn main() -> ExitCode {
     let outcome = match name {
         "bench" => bench::run(rest),
         "ci" => ci::run(rest),
-        "drill" => drill::run(rest),
+        "drill" => testkit::drill(rest),
+        "matrix" => testkit::matrix(rest),
         "tables" => tables::run(rest),
         "tidy" => tidy::run(rest),
-        _ => Err(format!("expected a task (bench, ci, drill, tables, tidy), got {name:?}")),
+        _ => Err(format!("expected a task (bench, ci, drill, matrix, tables, tidy), got {name:?}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,18 @@ use crate::process::run;
 
 /// Builds Pointsman for release and says where it is.
 pub(crate) fn pointsman() -> Result<PathBuf, String> {
+    build(&["--release"])
+}
+
+/// Builds Pointsman for tests, with its assertions, and says where it is.
+pub(crate) fn debug() -> Result<PathBuf, String> {
+    build(&[])
+}
+
+fn build(profile: &[&str]) -> Result<PathBuf, String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--bin", "pointsman", "--message-format", "json-render-diagnostics"]);
-    let messages = run("cargo build --release --bin pointsman", &mut cargo)?;
+    cargo.args(["build", "--bin", "pointsman", "--message-format", "json-render-diagnostics"]).args(profile);
+    let messages = run("cargo build --bin pointsman", &mut cargo)?;
     let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)

@@ -15,6 +15,8 @@ pub mod drill;
 pub mod history;
 pub mod kafka;
 pub mod log;
+pub mod matrix;
+pub mod pointsman;
 pub mod process;
 mod rng;
 #[cfg(feature = "sim")]

@@ -10,10 +10,8 @@ use pointsman_wire::{
 fn produce(partition: i32, acks: i16) -> Vec<u8> {
     let partition = Struct::new().with("Index", partition).with("Records", record_batch(0, -1));
     let topic = Struct::new().with("Name", "t").with("PartitionData", vec![partition]);
-    let body = Struct::new()
-        .with("TransactionalId", Value::Null)
-        .with("Acks", acks)
-        .with("TopicData", vec![topic]);
+    let body =
+        Struct::new().with("TransactionalId", Value::Null).with("Acks", acks).with("TopicData", vec![topic]);
     value::encode_request(0, 9, 1, Some("client"), &body).expect("encodes")
 }
 

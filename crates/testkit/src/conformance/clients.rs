@@ -11,14 +11,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::cases::{CASES, ClientCase};
-use super::{Finding, install};
-use crate::clients::{ClientKind, Program};
+use super::cases::ClientCase;
+use super::{Finding, Library};
+use crate::clients::Program;
 use crate::process::{Process, last_lines, run_dir};
-
-/// The libraries that have a conformance program.
-pub const LIBRARIES: [ClientKind; 4] =
-    [ClientKind::Java, ClientKind::Librdkafka, ClientKind::KafkaPython, ClientKind::Franz];
 
 /// How long one library may take for all its cases.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -31,40 +27,44 @@ struct Line {
     detail: Value,
 }
 
-/// Runs the cases of a library whose name `<library>/<case>` contains `filter`. An error means that the library
-/// cannot be installed here.
-pub fn run(kind: ClientKind, bootstrap: &str, filter: &str) -> Result<Vec<Finding>, String> {
-    let program = install(kind)?;
-    let name = |case: &ClientCase| format!("{}/{}", kind.name(), case.name);
-    let cases: Vec<&ClientCase> =
-        CASES.iter().filter(|c| !c.without.contains(&kind) && name(c).contains(filter)).collect();
-    if cases.is_empty() {
-        return Ok(Vec::new());
-    }
-    let seen = observe(kind, &program, bootstrap, &cases);
-    let outcome = |case: &ClientCase| match &seen {
-        Err(error) => Err(error.clone()),
-        Ok(lines) => judge(case, lines.get(case.name)).map_err(|e| format!("{e}\n{}", log_tail(kind))),
-    };
-    Ok(cases.iter().map(|case| Finding { case: name(case), outcome: outcome(case) }).collect())
+/// Which cases of a library run where.
+#[derive(Clone, Debug)]
+pub struct Task<'a> {
+    /// The library.
+    pub library: Library,
+    /// Where it finds its cluster: addresses, separated by commas.
+    pub bootstrap: &'a str,
+    /// Begins the names of its topics and groups: no other task on the same cluster may have it.
+    pub prefix: &'a str,
+    /// The cases.
+    pub cases: &'a [&'a ClientCase],
 }
 
-fn observe(
-    kind: ClientKind,
-    program: &Program,
-    bootstrap: &str,
-    cases: &[&ClientCase],
-) -> Result<BTreeMap<String, Line>, String> {
-    let names: Vec<&str> = cases.iter().map(|case| case.name).collect();
-    let told = json!({"bootstrap": bootstrap, "prefix": kind.name(), "cases": names});
+/// Runs a task. A finding's case is `<library>/<case>`.
+pub fn run(program: &Program, task: &Task<'_>) -> Vec<Finding> {
+    if task.cases.is_empty() {
+        return Vec::new();
+    }
+    let seen = observe(program, task);
+    let outcome = |case: &ClientCase| match &seen {
+        Err(error) => Err(error.clone()),
+        Ok(lines) => judge(case, lines.get(case.name)).map_err(|e| format!("{e}\n{}", log_tail(task.prefix))),
+    };
+    let name = |case: &ClientCase| format!("{}/{}", task.library.name(), case.name);
+    task.cases.iter().map(|case| Finding { case: name(case), outcome: outcome(case) }).collect()
+}
+
+fn observe(program: &Program, task: &Task<'_>) -> Result<BTreeMap<String, Line>, String> {
+    let names: Vec<&str> = task.cases.iter().map(|case| case.name).collect();
+    let told = json!({"bootstrap": task.bootstrap, "prefix": task.prefix, "cases": names});
     let mut command = program.command();
     command.arg(told.to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
-    let log = File::create(log_path(kind)).map_err(|e| format!("log of {}: {e}", kind.name()))?;
-    let mut process = Process::spawn(&format!("{} conformance", kind.name()), command.stderr(log))?;
+    let log = File::create(log_path(task.prefix)).map_err(|e| format!("log of {}: {e}", task.prefix))?;
+    let mut process = Process::spawn(&format!("{} conformance", task.prefix), command.stderr(log))?;
     let output = lines(process.take_stdout().ok_or("a program without output")?);
     let deadline = Instant::now() + LIMIT;
     let mut seen = BTreeMap::new();
-    while seen.len() < cases.len() {
+    while seen.len() < task.cases.len() {
         // Both an ended program and a slow one leave cases without a line, and those fail.
         let Ok(line) = output.recv_timeout(deadline.saturating_duration_since(Instant::now())) else { break };
         if let Ok(line) = serde_json::from_str::<Line>(&line) {
@@ -99,22 +99,24 @@ fn judge(case: &ClientCase, line: Option<&Line>) -> Result<(), String> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
-fn log_path(kind: ClientKind) -> PathBuf {
-    run_dir().join(format!("conformance-{}.log", kind.name()))
+fn log_path(prefix: &str) -> PathBuf {
+    run_dir().join(format!("conformance-{prefix}.log"))
 }
 
-fn log_tail(kind: ClientKind) -> String {
-    let text = fs::read(log_path(kind)).unwrap_or_default();
+fn log_tail(prefix: &str) -> String {
+    let text = fs::read(log_path(prefix)).unwrap_or_default();
     last_lines(&String::from_utf8_lossy(&text), 5)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::cases::{CASES, Feature};
     use super::*;
 
     #[test]
     fn every_expected_fact_must_be_observed() {
-        let case = ClientCase { name: "a", expect: r#"{"read": 3}"#, without: &[] };
+        let case =
+            ClientCase { name: "a", feature: Feature::Produce, expect: r#"{"read": 3}"#, without: &[] };
         let line = |ok, detail| Line { case: "a".to_owned(), ok, detail };
         assert!(judge(&case, Some(&line(true, json!({"read": 3, "more": 1})))).is_ok());
         assert!(judge(&case, Some(&line(true, json!({"read": 2})))).unwrap_err().contains("saw 2"));

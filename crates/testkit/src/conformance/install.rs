@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::Library;
 use crate::cache;
 use crate::clients::{self, ClientKind, Program};
 use crate::kafka::Kafka;
@@ -31,13 +32,12 @@ const FRANZ: [(&str, &str); 6] = [
 ];
 
 /// Makes the conformance program of a library ready to run; later calls only find it.
-pub fn install(kind: ClientKind) -> Result<Program, String> {
-    match kind {
-        ClientKind::Java => java(),
-        ClientKind::Librdkafka => python(kind, "conformance_librdkafka.py"),
-        ClientKind::KafkaPython => python(kind, "conformance_kafka_python.py"),
-        ClientKind::Franz => franz(),
-        ClientKind::Aiokafka => Err("no conformance program".to_owned()),
+pub(super) fn install(library: Library) -> Result<Program, String> {
+    match library {
+        Library::Java => java(),
+        Library::Librdkafka => python(ClientKind::Librdkafka, "conformance_librdkafka.py"),
+        Library::KafkaPython => python(ClientKind::KafkaPython, "conformance_kafka_python.py"),
+        Library::Franz => franz(),
     }
 }
 

@@ -9,11 +9,12 @@ mod cases;
 mod clients;
 pub mod differences;
 mod install;
+mod library;
 mod subject;
 mod verdict;
 
-pub use cases::{CASES, ClientCase};
-pub use clients::{LIBRARIES, run};
-pub use install::install;
+pub use cases::{CASES, ClientCase, Feature};
+pub use clients::{Task, run};
+pub use library::Library;
 pub use subject::Subject;
 pub use verdict::{Finding, judge};

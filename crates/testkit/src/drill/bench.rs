@@ -8,10 +8,11 @@ use std::time::{Instant, SystemTime};
 
 use serde::Serialize;
 
-use super::proxy::{Place, binary};
+use super::proxy::binary;
 use super::{Options, Via};
 use crate::clients::{ClientKind, Program, install};
 use crate::kafka::{Cluster, ClusterSpec, Kafka, free_ports};
+use crate::pointsman::Place;
 
 #[derive(Debug)]
 pub(super) struct Bench {

@@ -9,9 +9,8 @@ mod sandbox;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use pointsman_testkit::clients::ClientKind;
 use pointsman_testkit::conformance::differences::{self, Difference};
-use pointsman_testkit::conformance::{Finding, LIBRARIES, Subject, judge, run};
+use pointsman_testkit::conformance::{CASES, ClientCase, Finding, Library, Subject, Task, judge, run};
 use pointsman_testkit::kafka::{Cluster, ClusterSpec};
 use pointsman_testkit::skip::{kafka_or_skip, skipped};
 
@@ -48,7 +47,7 @@ fn conform(subject: &mut dyn Subject, known: &[Difference]) {
     let begun = Instant::now();
     let mut findings = std::thread::scope(|scope| {
         let (bootstrap, filter) = (&bootstrap, &filter);
-        let clients = LIBRARIES.map(|kind| scope.spawn(move || clients(kind, bootstrap, filter)));
+        let clients = Library::ALL.map(|library| scope.spawn(move || clients(library, bootstrap, filter)));
         let raw = raw::run(&context, raw::GENTLE, filter);
         clients.into_iter().flat_map(|c| c.join().expect("no panic")).chain(raw).collect::<Vec<_>>()
     });
@@ -60,12 +59,19 @@ fn conform(subject: &mut dyn Subject, known: &[Difference]) {
 }
 
 /// A library that cannot be installed here is skipped and counted.
-fn clients(kind: ClientKind, bootstrap: &str, filter: &str) -> Vec<Finding> {
+fn clients(library: Library, bootstrap: &str, filter: &str) -> Vec<Finding> {
     let begun = Instant::now();
-    let findings = run(kind, bootstrap, filter).unwrap_or_else(|reason| {
-        skipped(&format!("conformance of {}", kind.name()), &reason);
-        Vec::new()
-    });
-    eprintln!("{}: {} cases in {:?}", kind.name(), findings.len(), begun.elapsed());
+    let wanted = |case: &&ClientCase| {
+        case.runs_with(library) && format!("{}/{}", library.name(), case.name).contains(filter)
+    };
+    let cases: Vec<&ClientCase> = CASES.iter().filter(wanted).collect();
+    let findings = match library.install() {
+        Ok(program) => run(&program, &Task { library, bootstrap, prefix: library.name(), cases: &cases }),
+        Err(reason) => {
+            skipped(&format!("conformance of {}", library.name()), &reason);
+            Vec::new()
+        }
+    };
+    eprintln!("{}: {} cases in {:?}", library.name(), findings.len(), begun.elapsed());
     findings
 }

@@ -7,7 +7,6 @@ mod options;
 mod trouble;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -139,8 +138,7 @@ fn stuck(clients: &[Client], since: u64) -> Vec<String> {
 
 /// Switches that the proxy has made since its start, from its status.
 fn switches(bench: &Bench) -> Result<u64, String> {
-    let binary = bench.place.binary.as_deref().unwrap_or(Path::new("pointsman"));
-    let mut command = Command::new(binary);
+    let mut command = Command::new(&bench.place.binary);
     command.args(["status", "--json", "--admin"]).arg(format!("127.0.0.1:{}", bench.place.admin_port));
     let text = crate::process::run("pointsman status", &mut command)?;
     let status: Value = serde_json::from_str(&text).map_err(|e| format!("status: {e}: {text:.200}"))?;

@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
-use std::path::Path;
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -104,15 +102,8 @@ fn visit(bench: &Bench, side: Side) -> Result<Visit, String> {
 
 fn switch(bench: &Bench, side: Side, pause: Duration) -> SwitchRecord {
     let to = cluster(bench, side).name().to_owned();
-    let binary = bench.place.binary.as_deref().unwrap_or(Path::new("pointsman"));
     let begun = Instant::now();
-    let mut command = Command::new(binary);
-    command.args(["switch", "--to", &to, "--admin"]).arg(format!("127.0.0.1:{}", bench.place.admin_port));
-    let failure = match command.output() {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())),
-        Err(error) => Some(format!("{}: {error}", binary.display())),
-    };
+    let failure = bench.place.switch(&to).err();
     SwitchRecord { to, pause_ms: millis(pause), took_ms: millis(begun.elapsed()), failure }
 }
 
