@@ -1,23 +1,27 @@
 //! One client connection: a task that owns the client's socket, its session, and its own connections to brokers.
 //!
 //! ```text
-//!          ┌────────────── wait: socket, brokers, snapshot, topology, timer ◀─┐
-//!          ▼                                                                  │
-//!   adopt snapshot ─▶ brokers: write, read, answer ─▶ client: read, request ─▶ client: write
+//!   ┌──▶ adopt snapshot ─▶ client: read, request ─▶ brokers: write, read, answer ─▶ client: write ──┐
+//!   └───────────── as long as something moved; then wait for whatever was not ready ◀──────────────┘
 //! ```
 //!
-//! Both directions run on one task, so nothing is handed between threads. Whatever has no room is not read: bytes stay in
+//! Both directions run on one task, so nothing is handed between threads. The task is one hand-written poll: what is asked for and
+//! not ready has noted the task's waker by that, so that a wait costs nothing more. Whatever has no room is not read: bytes stay in
 //! the kernel, and the other side feels it.
 
 mod requests;
 
 use crate::{
+    alarm::Alarm,
     dial,
     fence::Mark,
+    herald::Listening,
+    input,
     listener::Shared,
-    upstream::{Upstream, WriteQueue},
+    queue::WriteQueue,
+    upstream::{Upstream, Upstreams},
 };
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use pointsman_core::{
     Now, limits,
     metrics::CloseReason,
@@ -31,7 +35,7 @@ use pointsman_core::{
 };
 use pointsman_wire::frame;
 use std::{
-    collections::BTreeMap,
+    future::poll_fn,
     io,
     sync::Arc,
     task::{Context, Poll},
@@ -40,13 +44,12 @@ use std::{
 use tokio::{
     net::TcpStream,
     sync::watch,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, timeout},
 };
-use tokio_util::sync::CancellationToken;
 
 /// What was answered before a close is given so long to reach the client.
 const LINGER: Duration = Duration::from_secs(1);
-/// Rounds of work without a wait, before other tasks get their turn.
+/// Rounds of work before other tasks get their turn.
 const ROUNDS: usize = 16;
 
 pub(crate) struct Connection {
@@ -54,13 +57,20 @@ pub(crate) struct Connection {
     client: TcpStream,
     session: Session,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Wakes the task when something concerns all connections.
+    herald: Listening,
     mark: Mark,
     /// Generation to report once what was answered before it has left.
     adopted: Option<u64>,
     input: BytesMut,
     output: WriteQueue,
-    upstreams: BTreeMap<NodeId, Upstream>,
+    upstreams: Upstreams,
+    /// What the session says, in memory that is used again.
+    said: Output,
+    alarm: Alarm,
     closing: Option<Close>,
+    /// The time when this round began.
+    now: Now,
     /// When the client last sent something, or was begun to be read from.
     progress: Now,
     /// Whether it was read from in the last round.
@@ -68,17 +78,6 @@ pub(crate) struct Connection {
     draining: bool,
     /// The client closed its side: what it had sent is delivered until then.
     farewell: Option<Now>,
-    /// Nobody publishes snapshots any more.
-    orphaned: bool,
-}
-
-/// Why a wait ended.
-enum Wake {
-    Snapshot,
-    Ready(io::Result<()>),
-    Upstream(NodeId, io::Result<()>),
-    Timer,
-    Drain,
 }
 
 impl Connection {
@@ -87,101 +86,94 @@ impl Connection {
         client: TcpStream,
         session: Session,
         snapshots: watch::Receiver<Arc<Snapshot>>,
+        herald: Listening,
         mark: Mark,
     ) -> Self {
-        let progress = shared.now();
+        let now = shared.now();
         Self {
             shared,
             client,
             session,
             snapshots,
+            herald,
             mark,
             adopted: None,
             input: BytesMut::new(),
             output: WriteQueue::default(),
-            upstreams: BTreeMap::new(),
+            upstreams: Upstreams::default(),
+            said: Output::default(),
+            alarm: Alarm::default(),
             closing: None,
-            progress,
+            now,
+            progress: now,
             reading: false,
             draining: false,
             farewell: None,
-            orphaned: false,
         }
     }
 
     /// Runs until either side ends it; returns why.
-    pub(crate) async fn run(mut self, drain: CancellationToken) -> Close {
-        loop {
-            for _ in 0..ROUNDS {
-                if !self.round() {
-                    break;
-                }
-            }
+    pub(crate) async fn run(mut self) -> Close {
+        let close = poll_fn(|cx| self.poll(cx)).await;
+        if !self.herald.is_aborting() {
+            self.linger().await;
+        }
+        self.shared.metrics.upstreams.sub(self.upstreams.len() as u64);
+        close
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        // First, so that nothing said from now on is missed.
+        self.herald.listen(cx.waker());
+        for _ in 0..ROUNDS {
+            let moved = self.round(cx);
             if let Some(close) = self.closing.take() {
-                self.linger().await;
-                self.shared.metrics.upstreams.sub(self.upstreams.len() as u64);
-                return close;
+                return Poll::Ready(close);
             }
-            match self.wait(&drain).await {
-                // Waiting for a change marks it as seen: look at it again.
-                Wake::Snapshot => self.snapshots.mark_changed(),
-                Wake::Ready(Ok(())) | Wake::Upstream(_, Ok(())) => {}
-                Wake::Timer => self.tick(),
-                Wake::Drain => self.draining = true,
-                Wake::Ready(Err(error)) => self.close(CloseReason::ClientError, error.to_string()),
-                Wake::Upstream(node, Err(error)) => self.upstream_failed(node, &error),
+            if !moved && !self.rings(cx) {
+                self.rest();
+                return Poll::Pending;
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    async fn wait(&mut self, drain: &CancellationToken) -> Wake {
-        let (deadline, reads) = (self.deadline(), self.reads());
-        let Self { client, session, snapshots, output, upstreams, orphaned, .. } = self;
-        let room = output.len < limits::DOWNSTREAM_QUEUE;
-        let ready =
-            std::future::poll_fn(|cx| poll_ready(client, session, output, upstreams, reads, room, cx));
-        tokio::select! {
-            biased;
-            changed = snapshots.changed(), if !*orphaned => {
-                *orphaned = changed.is_err();
-                if *orphaned { Wake::Drain } else { Wake::Snapshot }
-            }
-            wake = ready => wake,
-            () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => Wake::Timer,
-            () = drain.cancelled(), if !self.draining => Wake::Drain,
-        }
-    }
-
-    /// One pass over everything that is ready. Returns whether there may be more.
-    fn round(&mut self) -> bool {
+    /// One pass over everything. Returns whether something has changed, so that there may be more to do.
+    fn round(&mut self, cx: &mut Context<'_>) -> bool {
+        self.now = self.shared.now();
+        self.heed();
         self.adopt_snapshot();
-        let mut more = false;
-        for node in self.upstreams.keys().copied().collect::<Vec<_>>() {
-            more |= self.serve_upstream(node);
+        if self.session.poll_topology(cx.waker()) {
+            self.tick();
         }
-        more |= self.serve_client();
-        self.write_client();
+        let mut moved = self.serve_client(cx);
+        let mut next = 0;
+        while let Some(node) = self.upstreams.node(next) {
+            moved |= self.serve_upstream(node, cx);
+            next += 1;
+        }
+        moved |= self.write_client(cx);
         if self.farewell.is_some() && self.is_delivered() {
             self.close(CloseReason::ClientClosed, "the client closed its connection".into());
         }
         if self.draining && self.session.in_flight() == 0 && self.output.is_empty() {
             self.close(CloseReason::Drained, "the process is shutting down".into());
         }
-        more && self.closing.is_none()
+        moved
     }
 
     /// Decisions come before bytes: an answer of a cluster that is no longer active is never delivered after the switch was published.
     fn adopt_snapshot(&mut self) {
         if self.snapshots.has_changed().unwrap_or(false) {
             let snapshot = self.snapshots.borrow_and_update().clone();
-            let mut out = Output::default();
             match snapshot.virtual_cluster(&self.shared.name) {
                 Some(virtual_cluster) => {
-                    self.session.adopt(virtual_cluster.clone(), self.shared.now(), &mut out);
+                    self.session.adopt(virtual_cluster.clone(), self.now, &mut self.said);
+                    self.apply();
                 }
                 None => self.close(CloseReason::Drained, "the virtual cluster is gone".into()),
             }
-            self.apply(out);
             self.adopted = Some(snapshot.generation);
         }
         if self.session.topology_moved() {
@@ -189,16 +181,39 @@ impl Connection {
         }
     }
 
+    /// What the process says to all connections.
+    fn heed(&mut self) {
+        self.draining |= self.herald.is_stopping();
+        if self.herald.is_aborting() {
+            self.close(CloseReason::Drained, "cut at the shutdown deadline".into());
+        }
+    }
+
     fn tick(&mut self) {
-        let mut out = Output::default();
-        let now = self.shared.now();
-        self.session.tick(now, &mut out);
-        self.apply(out);
-        self.check_progress(now);
-        if self.farewell.is_some_and(|until| until <= now) {
+        self.session.tick(self.now, &mut self.said);
+        self.apply();
+        self.check_progress();
+        if self.farewell.is_some_and(|until| until <= self.now) {
             let detail = "the client closed its connection before its last requests were delivered";
             self.close(CloseReason::ClientClosed, detail.into());
         }
+    }
+
+    /// Whether something is due that waits for the time. If not, the task is woken when it is.
+    fn rings(&mut self, cx: &mut Context<'_>) -> bool {
+        let due = self.deadline();
+        let rings = self.alarm.poll(due, cx);
+        if rings {
+            self.now = self.shared.now();
+            self.tick();
+        }
+        rings
+    }
+
+    /// Nothing more can be done now: memory that only work needs goes back.
+    fn rest(&mut self) {
+        input::park(&mut self.input);
+        self.upstreams.each(|upstream| input::park(&mut upstream.input));
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -206,41 +221,34 @@ impl Connection {
         next.map(|at| self.shared.instant(at))
     }
 
-    fn serve_upstream(&mut self, node: NodeId) -> bool {
-        let Some(upstream) = self.upstreams.get_mut(&node) else { return false };
-        if let Err(error) = upstream.write() {
-            self.upstream_failed(node, &error);
-            return true;
-        }
+    fn serve_upstream(&mut self, node: NodeId, cx: &mut Context<'_>) -> bool {
+        let Some(upstream) = self.upstreams.get_mut(node) else { return false };
+        let written = match upstream.poll_write(cx) {
+            Ok(written) => written,
+            Err(error) => return self.upstream_failed(node, &error),
+        };
         if self.output.len >= limits::DOWNSTREAM_QUEUE {
-            return false;
+            return written;
         }
         // What is left from the last read may have its turn now.
-        if upstream.paused {
-            upstream.paused = false;
+        if std::mem::take(&mut upstream.paused) {
             self.consume(node);
         }
-        let Some(upstream) = self.upstreams.get_mut(&node) else { return false };
-        if upstream.paused {
-            return false;
-        }
-        match upstream.read() {
-            Ok(0) => false,
-            Ok(_) => {
+        let Some(upstream) = self.upstreams.get_mut(node).filter(|u| !u.paused) else { return written };
+        match upstream.poll_read(cx) {
+            Poll::Pending => written,
+            Poll::Ready(Ok(_)) => {
                 self.consume(node);
                 true
             }
-            Err(error) => {
-                self.upstream_failed(node, &error);
-                true
-            }
+            Poll::Ready(Err(error)) => self.upstream_failed(node, &error),
         }
     }
 
     /// Takes in what came from a broker, frame by frame.
     fn consume(&mut self, node: NodeId) {
         while self.closing.is_none() {
-            let Some(upstream) = self.upstreams.get_mut(&node) else { return };
+            let Some(upstream) = self.upstreams.get_mut(node) else { return };
             if upstream.stream.is_some() {
                 if !self.pass_through(node) {
                     return;
@@ -255,9 +263,8 @@ impl Connection {
             match self.session.intake(node, size) {
                 Intake::Collect if upstream.input.len() >= size + 4 => {
                     let frame = upstream.input.split_to(size + 4);
-                    let mut out = Output::default();
-                    self.session.response(node, frame, self.shared.now(), &mut out);
-                    self.apply(out);
+                    self.session.response(node, frame, self.now, &mut self.said);
+                    self.apply();
                 }
                 Intake::Collect => return,
                 Intake::Stream if upstream.input.len() >= STREAM_HEAD => self.begin_stream(node),
@@ -276,7 +283,7 @@ impl Connection {
     }
 
     fn begin_stream(&mut self, node: NodeId) {
-        let Some(upstream) = self.upstreams.get_mut(&node) else { return };
+        let Some(upstream) = self.upstreams.get_mut(node) else { return };
         match self.session.begin_stream(node, &mut upstream.input) {
             Ok(stream) => {
                 self.output.push(upstream.input.split_to(stream.body_at).freeze());
@@ -288,7 +295,7 @@ impl Connection {
 
     /// Passes on what has come of a streamed response. Returns whether it is complete.
     fn pass_through(&mut self, node: NodeId) -> bool {
-        let Some(upstream) = self.upstreams.get_mut(&node) else { return false };
+        let Some(upstream) = self.upstreams.get_mut(node) else { return false };
         let Some(stream) = &mut upstream.stream else { return true };
         match stream.advance(&mut upstream.input) {
             Ok(n) => {
@@ -299,9 +306,8 @@ impl Connection {
                     return false;
                 }
                 upstream.stream = None;
-                let mut out = Output::default();
-                self.session.end_stream(node, self.shared.now(), &mut out);
-                self.apply(out);
+                self.session.end_stream(node, self.now, &mut self.said);
+                self.apply();
                 true
             }
             Err(error) => {
@@ -311,73 +317,79 @@ impl Connection {
         }
     }
 
-    fn apply(&mut self, out: Output) {
-        for node in out.drop_links {
-            if self.upstreams.remove(&node).is_some() {
+    /// Carries out what the session said.
+    fn apply(&mut self) {
+        let mut said = std::mem::take(&mut self.said);
+        for node in said.drop_links.drain(..) {
+            if self.upstreams.remove(node).is_some() {
                 self.shared.metrics.upstreams.dec();
             }
         }
-        for outgoing in out.sends {
-            let node = outgoing.node;
-            if !self.upstreams.contains_key(&node) {
-                let Some(connecting) = self.connect(node) else { continue };
-                self.upstreams.insert(node, connecting);
+        for outgoing in said.sends.drain(..) {
+            if self.upstreams.get_mut(outgoing.node).is_none() {
+                self.upstreams.insert(self.connect(outgoing.node));
                 self.shared.metrics.upstreams.inc();
             }
-            if let Some(upstream) = self.upstreams.get_mut(&node) {
+            if let Some(upstream) = self.upstreams.get_mut(outgoing.node) {
                 upstream.push(outgoing);
             }
         }
-        for reply in out.replies {
+        for reply in said.replies.drain(..) {
             self.output.push(reply);
         }
-        for signal in out.signals {
+        for signal in said.signals.drain(..) {
             // A full queue means that the control plane has enough to look at.
             let _ = self.shared.signals.try_send(signal);
         }
-        if let Some(close) = out.close {
+        if let Some(close) = said.close.take() {
             self.closing.get_or_insert(close);
         }
+        self.said = said;
     }
 
-    fn connect(&self, node: NodeId) -> Option<Upstream> {
+    fn connect(&self, node: NodeId) -> Upstream {
         let address = self.session.address(node);
         let shared = self.shared.clone();
-        Some(Upstream::new(Box::pin(async move {
+        let connecting = async move {
             let address = address.ok_or_else(|| io::Error::other("the broker's address is not known"))?;
             shared.names.dial(&address).await
-        })))
+        };
+        Upstream::new(node, Box::pin(connecting))
     }
 
-    fn upstream_failed(&mut self, node: NodeId, error: &io::Error) {
-        let Some(upstream) = self.upstreams.remove(&node) else { return };
+    /// Returns that something has changed.
+    fn upstream_failed(&mut self, node: NodeId, error: &io::Error) -> bool {
+        let Some(upstream) = self.upstreams.remove(node) else { return true };
         self.shared.metrics.upstreams.dec();
         if upstream.stream.is_some() {
-            return self.close(
-                CloseReason::UpstreamFailed,
-                format!("broker {node} went away within a response: {error}"),
-            );
+            let detail = format!("broker {node} went away within a response: {error}");
+            self.close(CloseReason::UpstreamFailed, detail);
+            return true;
         }
-        let mut out = Output::default();
         let failure: Failure = dial::failure(error);
-        self.session.link_failed(node, upstream.unsent(), failure, self.shared.now(), &mut out);
-        self.apply(out);
+        self.session.link_failed(node, upstream.unsent(), failure, self.now, &mut self.said);
+        self.apply();
+        true
     }
 
-    fn write_client(&mut self) {
+    fn write_client(&mut self, cx: &mut Context<'_>) -> bool {
         let before = self.output.len;
-        match self.output.write(&self.client) {
+        match self.output.poll_write(&mut self.client, cx) {
             Ok(_) => {}
             // Nobody is there to read it.
             Err(_) if self.farewell.is_some() => self.output = WriteQueue::default(),
             Err(error) => self.close(CloseReason::ClientError, error.to_string()),
         }
-        self.shared.metrics.bytes_out.add((before - self.output.len) as u64);
+        let written = before - self.output.len;
+        if written > 0 {
+            self.shared.metrics.bytes_out.add(written as u64);
+        }
         if self.output.is_empty()
             && let Some(generation) = self.adopted.take()
         {
             self.mark.advance(generation);
         }
+        written > 0
     }
 
     fn close(&mut self, reason: CloseReason, detail: String) {
@@ -385,47 +397,11 @@ impl Connection {
     }
 
     async fn linger(&mut self) {
-        let flush = async {
-            while !self.output.is_empty() && self.client.writable().await.is_ok() {
-                if self.output.write(&self.client).is_err() {
-                    return;
-                }
-            }
-        };
+        let flush = poll_fn(|cx| match self.output.poll_write(&mut self.client, cx) {
+            Ok(_) if !self.output.is_empty() => Poll::Pending,
+            _ => Poll::Ready(()),
+        });
         // A client that does not read loses what it was not going to read.
         let _ = timeout(LINGER, flush).await;
-        self.input.advance(self.input.len());
     }
-}
-
-fn queued(upstreams: &BTreeMap<NodeId, Upstream>) -> usize {
-    upstreams.values().map(Upstream::queued).sum()
-}
-
-fn poll_ready(
-    client: &TcpStream,
-    session: &Session,
-    output: &WriteQueue,
-    upstreams: &mut BTreeMap<NodeId, Upstream>,
-    reads: bool,
-    room: bool,
-    cx: &mut Context<'_>,
-) -> Poll<Wake> {
-    for (node, upstream) in upstreams.iter_mut() {
-        if let Poll::Ready(result) = upstream.poll_ready(cx, room) {
-            return Poll::Ready(Wake::Upstream(*node, result));
-        }
-    }
-    if session.poll_topology(cx.waker()) {
-        return Poll::Ready(Wake::Timer);
-    }
-    if reads && let Poll::Ready(result) = client.poll_read_ready(cx) {
-        return Poll::Ready(Wake::Ready(result));
-    }
-    if !output.is_empty()
-        && let Poll::Ready(result) = client.poll_write_ready(cx)
-    {
-        return Poll::Ready(Wake::Ready(result));
-    }
-    Poll::Pending
 }

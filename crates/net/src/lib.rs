@@ -4,10 +4,14 @@
 //! bytes: it listens, reads, writes, dials, keeps every queue bounded and ends every task with its parent.
 //! It never imports the control plane.
 
+mod alarm;
 mod connection;
 mod dial;
 pub mod fence;
+mod herald;
+mod input;
 mod listener;
+mod queue;
 mod socket;
 mod upstream;
 

@@ -1,6 +1,6 @@
 //! Listening sockets of virtual clusters, and the tasks under them.
 
-use crate::{connection::Connection, dial::Names, fence::Generations, socket};
+use crate::{connection::Connection, dial::Names, fence::Generations, herald::Herald, socket};
 use pointsman_core::{
     Now,
     config::VirtualClusterConfig,
@@ -20,7 +20,10 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
 use tracing::{Instrument, debug, info, info_span, warn};
 
 /// Connections the kernel may hold before they are accepted.
@@ -117,6 +120,8 @@ pub struct DataPlane {
     tasks: TaskTracker,
     stop: CancellationToken,
     abort: CancellationToken,
+    herald: Arc<Herald>,
+    _heralding: AbortOnDropHandle<()>,
     generations: Arc<Generations>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     signals: mpsc::Sender<Signal>,
@@ -130,7 +135,7 @@ impl fmt::Debug for DataPlane {
 }
 
 impl DataPlane {
-    /// A data plane without listeners. `started` is the origin of [`Now`].
+    /// A data plane without listeners. `started` is the origin of [`Now`]. Must be called within a runtime.
     pub fn new(
         snapshots: watch::Receiver<Arc<Snapshot>>,
         generations: Arc<Generations>,
@@ -138,7 +143,11 @@ impl DataPlane {
         started: std::time::Instant,
     ) -> Self {
         let (tasks, stop, abort) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
-        Self { tasks, stop, abort, generations, snapshots, signals, started }
+        let herald = Arc::<Herald>::default();
+        // Not among the tasks that end by themselves: it has to be there until the last of them has ended.
+        let said = herald.clone().run(snapshots.clone(), stop.clone(), abort.clone());
+        let _heralding = AbortOnDropHandle::new(tokio::spawn(said));
+        Self { tasks, stop, abort, herald, _heralding, generations, snapshots, signals, started }
     }
 
     /// Serves a virtual cluster on its ports.
@@ -158,7 +167,7 @@ impl DataPlane {
                 slot,
                 tasks: self.tasks.clone(),
                 stop: self.stop.clone(),
-                abort: self.abort.clone(),
+                herald: self.herald.clone(),
                 generations: self.generations.clone(),
                 snapshots: self.snapshots.clone(),
             };
@@ -187,7 +196,7 @@ struct Acceptor {
     slot: Option<usize>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    abort: CancellationToken,
+    herald: Arc<Herald>,
     generations: Arc<Generations>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
 }
@@ -214,22 +223,14 @@ impl Acceptor {
         let metrics = self.shared.metrics.clone();
         metrics.accepted.add(1);
         let Some(connection) = self.connection(stream) else { return };
-        let (stop, abort) = (self.stop.clone(), self.abort.clone());
         metrics.connections.inc();
-        self.tasks.spawn(
-            async move {
-                let cut =
-                    Close { reason: CloseReason::Drained, detail: "cut at the shutdown deadline".into() };
-                let close = tokio::select! {
-                    close = connection.run(stop) => close,
-                    () = abort.cancelled() => cut,
-                };
-                metrics.connections.dec();
-                metrics.closed[close.reason as usize].add(1);
-                report(&close);
-            }
-            .instrument(span),
-        );
+        // The span is entered for what is said only: to enter it for each wake-up costs more than the work of a small frame.
+        self.tasks.spawn(async move {
+            let close = connection.run().await;
+            metrics.connections.dec();
+            metrics.closed[close.reason as usize].add(1);
+            span.in_scope(|| report(&close));
+        });
     }
 
     fn connection(&self, stream: TcpStream) -> Option<Connection> {
@@ -241,7 +242,7 @@ impl Acceptor {
         let (gate, metrics) = (self.shared.gate.clone(), self.shared.metrics.clone());
         let session =
             Session::new(virtual_cluster, self.slot, gate, metrics).with_members(self.shared.members.clone());
-        Some(Connection::new(self.shared.clone(), stream, session, snapshots, mark))
+        Some(Connection::new(self.shared.clone(), stream, session, snapshots, self.herald.listening(), mark))
     }
 }
 

@@ -1,16 +1,17 @@
 //! One connection to a broker, as one client connection's own.
 
-use bytes::{Bytes, BytesMut};
+use crate::{input, queue::WriteQueue};
+use bytes::BytesMut;
 use pointsman_core::{
-    limits,
     session::{Outgoing, stream::Stream},
+    topology::NodeId,
 };
 use std::{
     collections::VecDeque,
     future::Future,
-    io::{self, IoSlice},
+    io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 use tokio::net::TcpStream;
 
@@ -24,6 +25,7 @@ enum State {
 
 /// A broker's connection with its queues.
 pub(crate) struct Upstream {
+    node: NodeId,
     state: State,
     /// Bytes from the broker that are not consumed yet.
     pub(crate) input: BytesMut,
@@ -37,8 +39,9 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(connecting: Connecting) -> Self {
+    pub(crate) fn new(node: NodeId, connecting: Connecting) -> Self {
         Self {
+            node,
             state: State::Connecting(connecting),
             input: BytesMut::new(),
             stream: None,
@@ -53,131 +56,82 @@ impl Upstream {
         self.output.push(outgoing.frame);
     }
 
-    /// Bytes that wait for the broker.
-    pub(crate) fn queued(&self) -> usize {
-        self.output.len
-    }
-
     /// Queued requests that expect a response and have not left whole: no broker carries out half a request.
     pub(crate) fn unsent(&self) -> usize {
         self.answered.iter().filter(|answered| **answered).count()
     }
 
-    /// Whether there is something to do: a connection came about or failed, bytes came, or bytes can go.
-    pub(crate) fn poll_ready(&mut self, cx: &mut Context<'_>, reads: bool) -> Poll<io::Result<()>> {
-        match &mut self.state {
-            State::Connecting(connecting) => match connecting.as_mut().poll(cx) {
-                Poll::Ready(Ok(stream)) => {
-                    self.state = State::Open(stream);
-                    Poll::Ready(Ok(()))
-                }
-                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-                Poll::Pending => Poll::Pending,
-            },
-            State::Open(stream) => {
-                if reads && !self.paused && stream.poll_read_ready(cx)?.is_ready() {
-                    return Poll::Ready(Ok(()));
-                }
-                if !self.output.is_empty() && stream.poll_write_ready(cx)?.is_ready() {
-                    return Poll::Ready(Ok(()));
-                }
-                Poll::Pending
-            }
+    /// The socket, as soon as there is one.
+    fn poll_open<'a>(state: &'a mut State, cx: &mut Context<'_>) -> Poll<io::Result<&'a mut TcpStream>> {
+        if let State::Connecting(connecting) = state {
+            *state = State::Open(ready!(connecting.as_mut().poll(cx))?);
+        }
+        match state {
+            State::Open(stream) => Poll::Ready(Ok(stream)),
+            State::Connecting(_) => Poll::Pending,
         }
     }
 
-    /// Writes what the socket takes.
-    pub(crate) fn write(&mut self) -> io::Result<()> {
-        let State::Open(stream) = &self.state else { return Ok(()) };
-        let frames = self.output.write(stream)?;
+    /// Writes what the socket takes. Returns whether that was anything.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let before = self.output.len;
+        if before == 0 {
+            return Ok(false);
+        }
+        let Poll::Ready(stream) = Self::poll_open(&mut self.state, cx) else { return Ok(false) };
+        let frames = self.output.poll_write(stream?, cx)?;
         self.answered.drain(..frames);
-        Ok(())
+        Ok(self.output.len < before)
     }
 
-    /// Reads once. `Ok(0)`: nothing there; the broker's end is an error.
-    pub(crate) fn read(&mut self) -> io::Result<usize> {
-        let State::Open(stream) = &self.state else { return Ok(0) };
-        let missing = if self.stream.is_some() { 0 } else { missing(&self.input) };
-        read(stream, &mut self.input, missing)
+    /// Reads once; the broker's end is an error.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let stream = ready!(Self::poll_open(&mut self.state, cx))?;
+        let missing = if self.stream.is_some() { 0 } else { input::missing(&self.input) };
+        input::poll_read(stream, cx, &mut self.input, missing)
     }
 }
 
-/// Bytes that the frame at the start of `input` still lacks, as far as its size is known.
-pub(crate) fn missing(input: &BytesMut) -> usize {
-    let size = input.first_chunk::<4>().map_or(0, |prefix| u32::from_be_bytes(*prefix) as usize);
-    (size + 4).saturating_sub(input.len())
-}
+/// The connections to brokers of one client connection: few, in the order of their node ids.
+#[derive(Default)]
+pub(crate) struct Upstreams(Vec<Upstream>);
 
-/// Reads once into `input`. Room is made for the `missing` bytes of a frame, but never for more than have come already,
-/// so that a length nobody backs with bytes costs nothing. `Ok(0)`: nothing there; the peer's end is [`io::ErrorKind::UnexpectedEof`].
-pub(crate) fn read(stream: &TcpStream, input: &mut BytesMut, missing: usize) -> io::Result<usize> {
-    input.reserve(limits::READ_CHUNK.max(missing.min(input.len())));
-    match stream.try_read_buf(input) {
-        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(n) => Ok(n),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            if input.is_empty() {
-                *input = BytesMut::new();
-            }
-            Ok(0)
+impl Upstreams {
+    fn find(&self, node: NodeId) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&node, |u| u.node)
+    }
+
+    pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Upstream> {
+        self.find(node).ok().map(|at| &mut self.0[at])
+    }
+
+    /// In place of a former one to the same node.
+    pub(crate) fn insert(&mut self, upstream: Upstream) {
+        match self.find(upstream.node) {
+            Ok(at) => self.0[at] = upstream,
+            Err(at) => self.0.insert(at, upstream),
         }
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        Err(error) => Err(error),
-    }
-}
-
-/// Frames that wait for a socket; written with one system call for as many as possible.
-#[derive(Debug, Default)]
-pub(crate) struct WriteQueue {
-    frames: VecDeque<Bytes>,
-    /// Bytes of the first frame that are gone.
-    written: usize,
-    /// Bytes that are not gone.
-    pub(crate) len: usize,
-}
-
-/// Frames written with one system call at most.
-const BATCH: usize = 32;
-
-impl WriteQueue {
-    pub(crate) fn push(&mut self, frame: Bytes) {
-        self.len += frame.len();
-        self.frames.push_back(frame);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+    pub(crate) fn remove(&mut self, node: NodeId) -> Option<Upstream> {
+        self.find(node).ok().map(|at| self.0.remove(at))
     }
 
-    /// Writes until the socket takes no more; returns how many frames are gone whole.
-    pub(crate) fn write(&mut self, stream: &TcpStream) -> io::Result<usize> {
-        let mut gone = 0;
-        while !self.is_empty() {
-            let mut slices = [IoSlice::new(&[]); BATCH];
-            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                *slice = IoSlice::new(frame);
-            }
-            slices[0] = IoSlice::new(&self.frames[0][self.written..]);
-            match stream.try_write_vectored(&slices[..self.frames.len().min(BATCH)]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(n) => gone += self.advance(n),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(gone)
+    /// The node of the connection of that number.
+    pub(crate) fn node(&self, number: usize) -> Option<NodeId> {
+        self.0.get(number).map(|u| u.node)
     }
 
-    fn advance(&mut self, n: usize) -> usize {
-        self.len -= n;
-        self.written += n;
-        let mut gone = 0;
-        while self.frames.front().is_some_and(|f| f.len() <= self.written) {
-            let Some(frame) = self.frames.pop_front() else { break };
-            self.written -= frame.len();
-            gone += 1;
-        }
-        gone
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn each(&mut self, visit: impl FnMut(&mut Upstream)) {
+        self.0.iter_mut().for_each(visit);
+    }
+
+    /// Bytes that wait for brokers.
+    pub(crate) fn queued(&self) -> usize {
+        self.0.iter().map(|u| u.output.len).sum()
     }
 }

@@ -1,24 +1,24 @@
 //! The client's side of a connection: bytes in, requests to the session.
 
-use super::{Connection, queued};
-use crate::upstream;
-use pointsman_core::{
-    Now, limits,
-    metrics::CloseReason,
-    session::{Output, Session},
-};
+use super::Connection;
+use crate::input;
+use pointsman_core::{Now, limits, metrics::CloseReason, session::Session};
 use pointsman_wire::frame;
-use std::io;
+use std::{
+    io,
+    task::{Context, Poll},
+};
 
 impl Connection {
     /// Whether bytes of the client are of use now, and have room on the other side.
     pub(super) fn reads(&self) -> bool {
         let leaving = self.draining && !self.session.is_receiving();
         let gone = self.farewell.is_some();
-        self.session.reads() && !leaving && !gone && queued(&self.upstreams) < limits::UPSTREAM_QUEUE
+        self.session.reads() && !leaving && !gone && self.upstreams.queued() < limits::UPSTREAM_QUEUE
     }
 
-    pub(super) fn serve_client(&mut self) -> bool {
+    /// Returns whether something came.
+    pub(super) fn serve_client(&mut self, cx: &mut Context<'_>) -> bool {
         if self.closing.is_some() {
             return false;
         }
@@ -26,41 +26,37 @@ impl Connection {
         let reads = self.reads();
         if !std::mem::replace(&mut self.reading, reads) {
             // That nothing came meanwhile is not the client's fault.
-            self.progress = self.shared.now();
+            self.progress = self.now;
         }
         if !reads {
             return false;
         }
-        let missing = if self.session.is_receiving() { 0 } else { upstream::missing(&self.input) };
-        match upstream::read(&self.client, &mut self.input, missing) {
-            Ok(0) => false,
-            Ok(n) => {
+        let missing = if self.session.is_receiving() { 0 } else { input::missing(&self.input) };
+        match input::poll_read(&mut self.client, cx, &mut self.input, missing) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(n)) => {
                 self.shared.metrics.bytes_in.add(n as u64);
-                self.progress = self.shared.now();
+                self.progress = self.now;
                 self.requests();
-                true
             }
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.farewell = Some(self.shared.now() + limits::FAREWELL);
-                false
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                self.farewell = Some(self.now + limits::FAREWELL);
             }
-            Err(error) => {
-                self.close(CloseReason::ClientError, error.to_string());
-                false
-            }
+            Poll::Ready(Err(error)) => self.close(CloseReason::ClientError, error.to_string()),
         }
+        true
     }
 
     /// Whether everything that a client sent before it left has gone on to the brokers. A client that expects no answer, to a
     /// Produce with acks=0 or to its LeaveGroup, sends it and closes.
     pub(super) fn is_delivered(&self) -> bool {
-        let more = upstream::missing(&self.input) == 0 && !self.session.is_receiving();
-        !more && !self.session.is_routing() && queued(&self.upstreams) == 0
+        let more = input::missing(&self.input) == 0 && !self.session.is_receiving();
+        !more && !self.session.is_routing() && self.upstreams.queued() == 0
     }
 
     /// Feeds requests to the session for as long as it takes any: large ones as they come, others when they are complete.
     fn requests(&mut self) {
-        while self.closing.is_none() && queued(&self.upstreams) < limits::UPSTREAM_QUEUE {
+        while self.closing.is_none() && self.upstreams.queued() < limits::UPSTREAM_QUEUE {
             let fed = if self.session.is_receiving() { self.receive() } else { self.request() };
             if !fed {
                 return;
@@ -70,9 +66,8 @@ impl Connection {
 
     /// Feeds what has come of a large request. Returns whether it is complete.
     fn receive(&mut self) -> bool {
-        let mut out = Output::default();
-        let complete = self.session.receive(&mut self.input, self.shared.now(), &mut out);
-        self.apply(out);
+        let complete = self.session.receive(&mut self.input, self.now, &mut self.said);
+        self.apply();
         complete
     }
 
@@ -103,9 +98,8 @@ impl Connection {
             return false;
         }
         let frame = self.input.split_to(size + 4);
-        let mut out = Output::default();
-        self.session.request(frame, self.shared.now(), &mut out);
-        self.apply(out);
+        self.session.request(frame, self.now, &mut self.said);
+        self.apply();
         true
     }
 
@@ -115,8 +109,8 @@ impl Connection {
         (amid && self.reading && self.reads()).then(|| self.progress + limits::FRAME_STALL)
     }
 
-    pub(super) fn check_progress(&mut self, now: Now) {
-        if self.stalled_at().is_some_and(|at| at <= now) {
+    pub(super) fn check_progress(&mut self) {
+        if self.stalled_at().is_some_and(|at| at <= self.now) {
             let (waited, held) = (limits::FRAME_STALL, self.input.len());
             let detail =
                 format!("a request came in part ({held} bytes are held), and no more for {waited:?}");
