@@ -60,6 +60,14 @@ pub struct Topic {
     pub partitions: Vec<Partition>,
 }
 
+impl Topic {
+    /// The leader of a partition: `None` when the partition or its leader is unknown.
+    pub fn leader(&self, partition: i32) -> Option<NodeId> {
+        let partition = self.partitions.get(usize::try_from(partition).ok()?)?;
+        (partition.leader >= 0).then_some(partition.leader)
+    }
+}
+
 /// A partition's leader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Partition {
@@ -193,9 +201,7 @@ impl Topology {
 
     /// The leader of a partition: `None` when the topic, the partition or its leader is unknown.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<NodeId> {
-        let partition = usize::try_from(partition).ok()?;
-        let leader = self.topics.get(topic)?.partitions.get(partition)?.leader;
-        (leader >= 0).then_some(leader)
+        self.topics.get(topic)?.leader(partition)
     }
 
     /// The slot that stands for a broker: its rank among the known node ids, wrapped around. Unknown nodes wrap by id.

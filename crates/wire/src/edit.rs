@@ -166,6 +166,8 @@ pub struct Editor {
     edits: Edits,
     /// The tagged fields passed, each after those inside it.
     tags: Vec<TagSpan>,
+    /// Those that the walk is in.
+    open: Vec<TagSpan>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -195,8 +197,8 @@ impl Editor {
     ) -> Result<&Edits, DecodeError> {
         self.edits.clear();
         self.tags.clear();
-        let (edits, tags) = (&mut self.edits, &mut self.tags);
-        let mut open: Vec<TagSpan> = Vec::new();
+        self.open.clear();
+        let Self { edits, tags, open } = self;
         walk(message, version, body, |event, bytes| {
             match event.kind {
                 Kind::TagStart { size, size_at, size_len, .. } => {

@@ -17,7 +17,7 @@ use pointsman_wire::{
         offset_commit_request, offset_for_leader_epoch_request, produce_request,
     },
 };
-use std::{ops::Range, sync::Arc};
+use std::{mem::take, ops::Range, sync::Arc};
 use uuid::Uuid;
 
 /// A topic of a request, as the client named it.
@@ -108,6 +108,14 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// Forgets everything, and keeps the memory for the next request.
+    pub(crate) fn clear(&mut self) {
+        let (mut topics, mut partitions) = (take(&mut self.topics), take(&mut self.partitions));
+        topics.clear();
+        partitions.clear();
+        *self = Self { topics, partitions, ..Self::default() };
+    }
+
     /// The topics in order, each with the range of its partitions.
     pub fn by_topic(&self) -> impl Iterator<Item = (&TopicRef, Range<usize>)> {
         let mut next = 0;
@@ -172,29 +180,24 @@ impl std::fmt::Display for ScanError {
     }
 }
 
-/// Translates `body` in place and says what it is about.
+/// Translates `body` in place and notes in `scan`, which is empty, what it is about.
 pub fn translate(
     rule: &Rule,
     message: &'static Message,
     version: i16,
     body: &mut [u8],
     cx: &Context<'_>,
-) -> Result<Scan, ScanError> {
-    let mut scanner = Scanner {
-        scan: Scan::default(),
-        shape: shape(rule),
-        keys: key_entity(rule),
-        key: rule.key,
-        current: -1,
-        cx,
-    };
+    scan: &mut Scan,
+) -> Result<(), ScanError> {
+    let mut scanner =
+        Scanner { scan, shape: shape(rule), keys: key_entity(rule), key: rule.key, current: -1, cx };
     let mut cursor = Cursor::new(message, version, body.len());
     loop {
         let at = cursor.position();
         let event = cursor.next(&body[at..])?.ok_or(DecodeError::Truncated { needed: 1, left: 0 })?;
         if matches!(event.kind, Kind::End) {
             scanner.scan.foreign_ids.sort_unstable();
-            return Ok(scanner.scan);
+            return Ok(());
         }
         scanner.event(&event, &mut body[event.at..event.at + event.len])?;
     }
@@ -220,7 +223,7 @@ fn key_entity(rule: &Rule) -> Entity {
 }
 
 struct Scanner<'a> {
-    scan: Scan,
+    scan: &'a mut Scan,
     shape: Option<&'static Partitions>,
     keys: Entity,
     key: i16,

@@ -12,6 +12,7 @@ use pointsman_wire::{
     schema::{Entity, Message},
     write::Writer,
 };
+use std::ops::Range;
 use uuid::Uuid;
 
 const COMMIT: &str = "OffsetCommitResponse";
@@ -56,13 +57,14 @@ pub fn translate(
     let flexible = message.is_flexible(version);
     let commit = message.name == COMMIT;
     let (key, done) = (message.key, Translated::default());
-    let mut state = State { cx, key, foreign, flexible, commit, slot: -1, topic: None, done };
+    let mut state = State { cx, body, key, foreign, flexible, commit, slot: -1, topic: None, done };
     editor.edit(message, version, body, |event, bytes, edits| state.event(event, bytes, edits))?;
     Ok(state.done)
 }
 
 struct State<'a> {
     cx: &'a Context<'a>,
+    body: &'a [u8],
     key: i16,
     foreign: &'a [Uuid],
     flexible: bool,
@@ -70,8 +72,8 @@ struct State<'a> {
     commit: bool,
     /// Slot of the node id read last: the address that follows is its.
     slot: i32,
-    /// Topic name read last: the topic id that follows may be its.
-    topic: Option<String>,
+    /// Where the topic name read last stands: the topic id that follows may be its.
+    topic: Option<Range<usize>>,
     done: Translated,
 }
 
@@ -103,17 +105,17 @@ impl State<'_> {
             Entity::BrokerId if self.key == k55_describe_quorum::KEY => {}
             Entity::BrokerId => {
                 self.slot = self.cx.slot(read_i32(bytes));
-                edits.replace(event.at, event.len, &self.slot.to_be_bytes());
+                change(event, bytes, &self.slot.to_be_bytes(), edits);
             }
             Entity::Port => self.port(event, edits),
             Entity::LeaderEpoch => {
                 let epoch = self.cx.virtual_epoch(read_i32(bytes));
-                edits.replace(event.at, event.len, &epoch.to_be_bytes());
+                change(event, bytes, &epoch.to_be_bytes(), edits);
             }
             Entity::TopicId => {
                 if let Ok(real) = Uuid::from_slice(bytes) {
                     let id = self.topic_id(real);
-                    edits.replace(event.at, event.len, id.as_bytes());
+                    change(event, bytes, id.as_bytes(), edits);
                 }
             }
             Entity::ProducerId => self.producer_id(event, bytes, edits),
@@ -165,7 +167,8 @@ impl State<'_> {
                 self.replace_text(event, &self.cx.virtual_cluster.cluster_id, edits);
             }
             Entity::TopicName => {
-                self.topic = value.and_then(|v| std::str::from_utf8(v).ok()).map(str::to_owned);
+                let end = event.at + event.len;
+                self.topic = value.map(|name| end - name.len()..end);
             }
             _ => {}
         }
@@ -184,7 +187,8 @@ impl State<'_> {
         let ids = &self.cx.virtual_cluster.topic_ids;
         let cluster = &self.cx.active.cluster.name;
         let known = self.cx.topology.topic_names.get(&real).map(|n| &**n);
-        if let Some(name) = known.or(self.topic.as_deref()) {
+        let told = || std::str::from_utf8(self.body.get(self.topic.clone()?)?).ok();
+        if let Some(name) = known.or_else(told) {
             return ids.to_virtual(cluster, name, real);
         }
         self.done.unknown_topics += 1;
@@ -208,6 +212,13 @@ impl State<'_> {
                 _ => {}
             }
         }
+    }
+}
+
+/// An edit, unless it says what is there.
+fn change(event: &Event, old: &[u8], new: &[u8], edits: &mut Edits) {
+    if old != new {
+        edits.replace(event.at, event.len, new);
     }
 }
 

@@ -1,7 +1,7 @@
 //! From brokers' answers to the client's.
 
 use super::{
-    Asked, ExchangeId, Output, Pending, Purpose, Session, View,
+    Asked, ExchangeId, Output, Pending, Purpose, Session,
     dispatch::close,
     exchange::{Exchange, Part, State},
     merge, positions, refuse,
@@ -19,7 +19,7 @@ use crate::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use pointsman_wire::{
-    edit::Editor,
+    edit::{Editor, Edits},
     error::DecodeError,
     header, tables,
     value::{self, Struct},
@@ -66,7 +66,7 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) -> Result<(), DecodeError> {
-        let Some(view) = View::of(self) else { return Ok(()) };
+        let Some(view) = self.view.clone() else { return Ok(()) };
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         let cx = view.context();
         if matches!(exchange.state, State::Merging(_)) {
@@ -85,6 +85,7 @@ impl Session {
         }
         learn(exchange, &frame, &cx, now)?;
         self.note_member(id, &frame);
+        let mut editor = std::mem::take(&mut self.editor);
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         if exchange.stands_for.is_some() {
             let (answer, seen) = translated(exchange, &frame, &cx)?;
@@ -92,19 +93,21 @@ impl Session {
             self.answer(id, self.unfit(&seen, out).unwrap_or(answer), out);
             return Ok(());
         }
-        let (reply, seen) = reply(exchange, &frame, &cx)?;
+        let seen = edits(exchange, &frame, &cx, &mut editor)?;
         self.note(id, &seen, out);
         if let Some(refusal) = self.unfit(&seen, out) {
             self.answer(id, refusal, out);
             return Ok(());
         }
-        if seen.unknown_topics > 0
-            && let Some(exchange) = self.exchange(id)
-        {
+        let Some(exchange) = self.exchange(id) else { return Ok(()) };
+        if seen.unknown_topics > 0 {
             exchange.state = State::Held { frame, node, until: now + limits::LOOKUP_WAIT };
             self.stale_topology(out);
             return Ok(());
         }
+        let (reply, positions) = reply(exchange, frame, editor.edits(), &cx)?;
+        self.editor = editor;
+        self.metrics.positions_given.add(positions);
         self.note_reply(id, &reply, &seen, now)?;
         self.ready(id, node, reply);
         Ok(())
@@ -155,14 +158,17 @@ impl Session {
 
     /// Tries held answers again with the newest topology; at their deadline they go as they are.
     pub(super) fn complete_held(&mut self, now: Now, out: &mut Output) {
-        let Some(view) = View::of(self) else { return };
+        let Some(view) = self.view.clone() else { return };
         for id in self.first..self.first + self.exchanges.len() as u64 {
             let Some(exchange) = self.exchange(id) else { return };
             let State::Held { frame, node, until } = &exchange.state else { continue };
-            let (due, node) = (*until <= now, *node);
-            match reply(exchange, frame, &view.context()) {
-                Ok((reply, seen)) if due || seen.unknown_topics == 0 => self.ready(id, node, reply),
-                Ok(_) => {}
+            let (due, node, mut editor) = (*until <= now, *node, Editor::new());
+            let seen = edits(exchange, frame, &view.context(), &mut editor);
+            let known = seen.map(|seen| due || seen.unknown_topics == 0);
+            let answer = |_| reply(exchange, frame.clone(), editor.edits(), &view.context());
+            match known.and_then(|known| known.then_some(()).map(answer).transpose()) {
+                Ok(Some((reply, _))) => self.ready(id, node, reply),
+                Ok(None) => {}
                 Err(error) => close(CloseReason::BadResponse, error.to_string(), out),
             }
         }
@@ -233,7 +239,7 @@ impl Session {
         frame: &[u8],
         out: &mut Output,
     ) -> Result<(), DecodeError> {
-        let Some(view) = View::of(self) else { return Ok(()) };
+        let Some(view) = self.view.clone() else { return Ok(()) };
         let (answer, seen) = translate_body(1, version, frame, &[], &view.context())?;
         if seen.stale_leader {
             self.stale_topology(out);
@@ -428,36 +434,63 @@ fn translate_body(
     Ok((value::decode(message, version, &Bytes::from(body))?, seen))
 }
 
-/// The frame for the client: header as it came, with the client's correlation id; body translated and edited.
-fn reply(
+/// Notes in `editor` what must change in an answer.
+fn edits(
     exchange: &Exchange,
-    frame: &BytesMut,
+    frame: &[u8],
     cx: &Context<'_>,
-) -> Result<(Bytes, Translated), DecodeError> {
+    editor: &mut Editor,
+) -> Result<Translated, DecodeError> {
     let (key, version) = (exchange.rule.key, exchange.version);
     let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
     let at = body_at(key, version, frame)?;
-    let mut editor = Editor::new();
-    let mut seen =
-        response::translate(message, version, &frame[at..], &exchange.scan.foreign_ids, cx, &mut editor)?;
-    let mut body = Vec::with_capacity(frame.len());
-    body.put_slice(&frame[..at]);
-    editor.edits().apply(&frame[at..], &mut body);
-    if exchange.rule.edit_response.is_some() || positions::concern(key) {
-        let mut decoded = value::decode(message, version, &Bytes::from(body.split_off(at)))?;
-        if let Some(edit) = exchange.rule.edit_response {
-            edit(&mut decoded, cx);
-        }
-        if positions::concern(key) {
-            seen.positions = positions::look(exchange, &mut decoded, cx);
-        }
-        value::encode(message, version, &decoded, &mut body)
-            .map_err(|_| DecodeError::Truncated { needed: 1, left: 0 })?;
+    response::translate(message, version, &frame[at..], &exchange.scan.foreign_ids, cx, editor)
+}
+
+/// The frame for the client: header as it came, with the client's correlation id; body edited, in its place where lengths allow it.
+/// Says too how many positions were given.
+fn reply(
+    exchange: &Exchange,
+    mut frame: BytesMut,
+    edits: &Edits,
+    cx: &Context<'_>,
+) -> Result<(Bytes, u64), DecodeError> {
+    let (key, version) = (exchange.rule.key, exchange.version);
+    let at = body_at(key, version, &frame)?;
+    if !edits.apply_in_place(&mut frame[at..]) {
+        let mut edited = Vec::with_capacity(edits.new_len(frame.len()));
+        edited.put_slice(&frame[..at]);
+        edits.apply(&frame[at..], &mut edited);
+        frame = BytesMut::from(Bytes::from(edited));
     }
-    let size = u32::try_from(body.len() - 4).unwrap_or(u32::MAX);
-    body[..4].copy_from_slice(&size.to_be_bytes());
-    body[4..8].copy_from_slice(&exchange.correlation.to_be_bytes());
-    Ok((body.into(), seen))
+    let mut positions = 0;
+    if exchange.rule.edit_response.is_some() || positions::concern(key) {
+        (frame, positions) = edited(exchange, frame, at, cx)?;
+    }
+    let size = u32::try_from(frame.len() - 4).unwrap_or(u32::MAX);
+    frame[..4].copy_from_slice(&size.to_be_bytes());
+    frame[4..8].copy_from_slice(&exchange.correlation.to_be_bytes());
+    Ok((frame.freeze(), positions))
+}
+
+/// The special editing of the api, of a frame whose body starts `at`.
+fn edited(
+    exchange: &Exchange,
+    mut frame: BytesMut,
+    at: usize,
+    cx: &Context<'_>,
+) -> Result<(BytesMut, u64), DecodeError> {
+    let (key, version) = (exchange.rule.key, exchange.version);
+    let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
+    let mut body = value::decode(message, version, &frame.split_off(at).freeze())?;
+    if let Some(edit) = exchange.rule.edit_response {
+        edit(&mut body, cx);
+    }
+    let positions = if positions::concern(key) { positions::look(exchange, &mut body, cx) } else { 0 };
+    let mut edited = frame.to_vec();
+    value::encode(message, version, &body, &mut edited)
+        .map_err(|_| DecodeError::Truncated { needed: 1, left: 0 })?;
+    Ok((BytesMut::from(Bytes::from(edited)), positions))
 }
 
 /// Where the body starts in a response frame, size included.

@@ -2,7 +2,7 @@
 
 use super::{
     Asked, Close, ExchangeId, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
-    exchange::{Exchange, State},
+    exchange::{Exchange, State, Tried},
     refuse::{self, Cause},
     route::Target,
 };
@@ -73,9 +73,9 @@ impl Session {
             stands_for: None,
             correlation,
             received: now,
-            scan: Scan::default(),
+            scan: self.spares.take(),
             original: None,
-            tried: Vec::new(),
+            tried: Tried::new(),
             state: State::Routing,
         });
         Some((id, rule))
@@ -92,7 +92,7 @@ impl Session {
         let Ok(reply) = value::encode_response(18, 0, correlation, &body) else {
             return bad_request(detail.to_owned(), out);
         };
-        let (scan, original, tried) = (Scan::default(), None, Vec::new());
+        let (scan, original, tried) = (Box::default(), None, Tried::new());
         let state = State::Ready(reply.into());
         self.exchanges.push_back(Exchange {
             rule,
@@ -118,20 +118,20 @@ impl Session {
         out: &mut Output,
     ) {
         let Some((rule, version)) = self.exchange(id).map(|e| (e.rule, e.version)) else { return };
-        let Some(view) = View::of(self) else { return self.dispatch_nowhere(id, frame, body_at, now, out) };
+        let Some(view) = self.view.clone() else {
+            return self.dispatch_nowhere(id, frame, body_at, now, out);
+        };
         if matches!(rule.fail, Fail::Replay)
             && let Some(exchange) = self.exchange(id)
         {
             exchange.original = Some(Bytes::copy_from_slice(&frame));
         }
-        match prepare(rule, version, frame, body_at, &view.context()) {
-            Ok((frame, scan)) => {
-                if scan.share_coordinator {
-                    let request = self.exchange(id).and_then(|e| decode_request(e, &frame));
+        let Some(exchange) = self.exchange(id) else { return };
+        match prepare(rule, version, frame, body_at, &view.context(), &mut exchange.scan) {
+            Ok(frame) => {
+                if exchange.scan.share_coordinator {
+                    let request = decode_request(exchange, &frame);
                     return self.answer(id, k10_find_coordinator::refusal(&request.unwrap_or_default()), out);
-                }
-                if let Some(exchange) = self.exchange(id) {
-                    exchange.scan = scan;
                 }
                 let Some(frame) = self.end_stale(id, frame, out) else { return };
                 let until = now + limits::LOOKUP_WAIT;
@@ -154,9 +154,9 @@ impl Session {
         let view = View::of_none(self);
         let Some(exchange) = self.exchange(id) else { return };
         if let Some(view) = view {
-            match prepare(exchange.rule, exchange.version, frame, body_at, &view.context()) {
-                Ok((_, scan)) => exchange.scan = scan,
-                Err(detail) => return bad_request(detail, out),
+            let (rule, version) = (exchange.rule, exchange.version);
+            if let Err(detail) = prepare(rule, version, frame, body_at, &view.context(), &mut exchange.scan) {
+                return bad_request(detail, out);
             }
         }
         self.refuse(id, Cause::Switch, now, out);
@@ -165,7 +165,7 @@ impl Session {
     /// Routes the request that waits, if what it waited for is known now or its time is over.
     pub(super) fn route_waiting(&mut self, now: Now, out: &mut Output) {
         let Some(waiting) = self.waiting.take() else { return };
-        let Some(view) = View::of(self) else { return self.refuse(waiting.id, Cause::Switch, now, out) };
+        let Some(view) = self.view.clone() else { return self.refuse(waiting.id, Cause::Switch, now, out) };
         let cx = view.context();
         let mut waiting = waiting;
         if waiting.asked == Asked::Topology {
@@ -232,7 +232,7 @@ impl Session {
         out: &mut Output,
     ) {
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&10).copied() else { return };
-        let Some(view) = View::of(self) else { return };
+        let Some(view) = self.view.clone() else { return };
         let tried = self.exchange(id).map(|e| e.tried.clone()).unwrap_or_default();
         let Some(node) = self.any(id, &tried, &view.context()) else { return };
         if version >= k10_find_coordinator::MANY {
@@ -285,7 +285,7 @@ impl Session {
 
     /// Answers with an error that makes the client try again, or closes the connection when there is none.
     pub(super) fn refuse(&mut self, id: ExchangeId, cause: Cause, now: Now, out: &mut Output) {
-        let view = View::of(self);
+        let view = self.view.clone();
         let Some(exchange) = self.exchange(id) else { return };
         let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
         if let Some(api) = usize::try_from(rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
@@ -300,7 +300,7 @@ impl Session {
                 out,
             );
         }
-        let cx = view.as_ref().map(View::context);
+        let cx = view.as_deref().map(View::context);
         match refuse::response(rule, version, &scan, cause, cx.as_ref()) {
             Some(body) => self.answer(id, body, out),
             None if view.is_none() => {
@@ -346,14 +346,15 @@ pub(super) fn close(reason: CloseReason, detail: String, out: &mut Output) {
     out.close.get_or_insert(Close { reason, detail });
 }
 
-/// Edits and translates a request in place, and scans it.
+/// Edits and translates a request in place, and notes in `scan` what it is about.
 fn prepare(
     rule: &'static Rule,
     version: i16,
     mut frame: BytesMut,
     body_at: usize,
     cx: &Context<'_>,
-) -> Result<(BytesMut, Scan), String> {
+    scan: &mut Scan,
+) -> Result<BytesMut, String> {
     let message = tables::request(rule.key, version).ok_or("the tables lack this version")?;
     if let Some(edit) = rule.edit_request {
         let mut body = value::decode(message, version, &frame.clone().freeze().slice(body_at..))
@@ -365,9 +366,9 @@ fn prepare(
         edited[..4].copy_from_slice(&size.to_be_bytes());
         frame = BytesMut::from(&edited[..]);
     }
-    let scan = request::translate(rule, message, version, &mut frame[body_at..], cx)
+    request::translate(rule, message, version, &mut frame[body_at..], cx, scan)
         .map_err(|e| format!("{} version {version}: {e}", message.name))?;
-    Ok((frame, scan))
+    Ok(frame)
 }
 
 pub(super) fn decode_request(exchange: &Exchange, frame: &[u8]) -> Option<Struct> {

@@ -7,10 +7,16 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::value::Struct;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 
 /// Number of an exchange on its connection: 0, 1, 2, … in the order of the requests.
 pub(super) type ExchangeId = u64;
+
+/// Requests whose memory is kept for the next ones.
+const SPARES: usize = 5;
+/// More topics or partitions are not kept: with 32 and 56 bytes each, at most 8 KiB for all [`SPARES`].
+const SPARE_PLACES: usize = 16;
 
 /// One request and its answer.
 #[derive(Debug)]
@@ -22,12 +28,35 @@ pub(super) struct Exchange {
     /// The client's correlation id.
     pub(super) correlation: i32,
     pub(super) received: Now,
-    pub(super) scan: Scan,
+    /// Boxed, because it is kept for the next request, and the rest of an exchange is small.
+    pub(super) scan: Box<Scan>,
     /// The request as the client sent it, where it may be sent again.
     pub(super) original: Option<Bytes>,
     /// Brokers that could not be reached with it.
-    pub(super) tried: Vec<NodeId>,
+    pub(super) tried: Tried,
     pub(super) state: State,
+}
+
+/// Brokers that a request was sent to. Nearly always one, which takes no allocation.
+pub(super) type Tried = SmallVec<[NodeId; 4]>;
+
+/// Memory of requests that are over.
+#[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+pub(super) struct Spares(Vec<Box<Scan>>);
+
+impl Spares {
+    pub(super) fn take(&mut self) -> Box<Scan> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give(&mut self, mut scan: Box<Scan>) {
+        let small = scan.topics.capacity().max(scan.partitions.capacity()) <= SPARE_PLACES;
+        if self.0.len() < SPARES && small {
+            scan.clear();
+            self.0.push(scan);
+        }
+    }
 }
 
 /// How far the answer is.

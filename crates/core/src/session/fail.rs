@@ -122,7 +122,7 @@ impl Session {
 
     /// The other parts of the request go on; this one's share of the answer is an error.
     fn part_lost(&mut self, id: ExchangeId, chosen: &[usize], now: Now, out: &mut Output) {
-        let view = View::of(self);
+        let view = self.view.clone();
         let Some(exchange) = self.exchange(id) else { return };
         let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
         let State::Merging(merge) = &mut exchange.state else { return };
@@ -132,7 +132,7 @@ impl Session {
                 false => self.complete_merge(id, now, out),
             };
         }
-        let cx = view.as_ref().map(View::context);
+        let cx = view.as_deref().map(View::context);
         match refuse::part(rule, version, &scan, chosen, cx.as_ref()) {
             Some(refused) => merge.parts.push(refused),
             None => return self.refuse(id, Cause::Broker, now, out),

@@ -39,10 +39,10 @@ use crate::{
     topology::{CoordinatorKind, NodeId, Topology},
 };
 use bytes::{Bytes, BytesMut};
-use exchange::{Exchange, ExchangeId, State};
+use exchange::{Exchange, ExchangeId, Spares, State};
 use gate::{Gate, Way};
 use members::Members;
-use pointsman_wire::value::Struct;
+use pointsman_wire::{edit::Editor, value::Struct};
 use produce_stream::Incoming;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -90,7 +90,12 @@ pub struct Session {
     slot: Option<usize>,
     virtual_cluster: Arc<VirtualCluster>,
     topology: Arc<Topology>,
+    /// What translations look at; made anew with each change of the two.
+    view: Option<Arc<View>>,
     exchanges: VecDeque<Exchange>,
+    spares: Spares,
+    /// For answers, in memory that is used again.
+    editor: Editor,
     first: ExchangeId,
     links: BTreeMap<NodeId, Link>,
     waiting: Option<Waiting>,
@@ -171,9 +176,12 @@ impl Session {
         let topology = newest(&virtual_cluster);
         Self {
             slot,
+            view: View::of(&virtual_cluster, &topology),
             virtual_cluster,
             topology,
             exchanges: VecDeque::new(),
+            spares: Spares::default(),
+            editor: Editor::new(),
             first: 0,
             links: BTreeMap::new(),
             waiting: None,
@@ -297,6 +305,7 @@ impl Session {
         let switched = key(&self.virtual_cluster) != key(&virtual_cluster);
         // Not by its revision: another cluster's topology may have the same.
         self.topology = newest(&virtual_cluster);
+        self.view = View::of(&virtual_cluster, &self.topology);
         self.virtual_cluster = virtual_cluster;
         if switched {
             self.note_active();
@@ -321,6 +330,7 @@ impl Session {
     fn refresh(&mut self) {
         if self.topology_moved() {
             self.topology = newest(&self.virtual_cluster);
+            self.view = View::of(&self.virtual_cluster, &self.topology);
         }
     }
 
@@ -345,6 +355,7 @@ impl Session {
             if let Some(api) = usize::try_from(done.rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
                 api.latency.record(now.saturating_sub(done.received));
             }
+            self.spares.give(done.scan);
             if let State::Ready(frame) = done.state {
                 out.replies.push(frame);
             }
@@ -362,7 +373,8 @@ fn newest(virtual_cluster: &VirtualCluster) -> Arc<Topology> {
     virtual_cluster.active.as_ref().map(|a| a.cluster.topology.load()).unwrap_or_default()
 }
 
-/// What a translation may look at, from clones that do not borrow the session.
+/// What a translation may look at, in a form that does not borrow the session.
+#[derive(Debug)]
 struct View {
     virtual_cluster: Arc<VirtualCluster>,
     active: Active,
@@ -370,14 +382,14 @@ struct View {
 }
 
 impl View {
-    fn of(session: &Session) -> Option<Self> {
-        let active = session.active()?.clone();
-        let (virtual_cluster, topology) = (session.virtual_cluster.clone(), session.topology.clone());
-        Some(Self { virtual_cluster, active, topology })
+    fn of(virtual_cluster: &Arc<VirtualCluster>, topology: &Arc<Topology>) -> Option<Arc<Self>> {
+        let active = virtual_cluster.active.clone()?;
+        let (virtual_cluster, topology) = (virtual_cluster.clone(), topology.clone());
+        Some(Arc::new(Self { virtual_cluster, active, topology }))
     }
 
     /// A stand-in while no cluster is active: nothing is known.
-    fn of_none(session: &Session) -> Option<Self> {
+    fn of_none(session: &Session) -> Option<Arc<Self>> {
         let virtual_cluster = session.virtual_cluster.clone();
         let cluster = virtual_cluster.chain.first()?.clone();
         let active = Active {
@@ -387,7 +399,7 @@ impl View {
             producer_ids: ProducerIds::default(),
             switch_point: Arc::default(),
         };
-        Some(Self { virtual_cluster, active, topology: Arc::default() })
+        Some(Arc::new(Self { virtual_cluster, active, topology: Arc::default() }))
     }
 
     fn context(&self) -> Context<'_> {

@@ -94,7 +94,7 @@ impl Session {
 
     fn scan(&self, id: ExchangeId) -> Option<&Scan> {
         let index = usize::try_from(id.checked_sub(self.first)?).ok()?;
-        self.exchanges.get(index).map(|e| &e.scan)
+        self.exchanges.get(index).map(|e| &*e.scan)
     }
 
     fn last_partition(&self, id: ExchangeId) -> usize {
@@ -138,8 +138,8 @@ impl Session {
             self.refuse(id, Cause::Switch, now, out);
             return self.flush(now, out);
         }
-        let view = View::of(self);
-        let cx = view.as_ref().map(View::context);
+        let view = self.view.clone();
+        let cx = view.as_deref().map(View::context);
         body.refused.values().for_each(|chosen| self.close_gates(&scan, Some(chosen), now));
         let refused = body.refused.iter();
         let refused =

@@ -231,7 +231,7 @@ impl Session {
         out: &mut Output,
     ) -> Result<Stop, String> {
         // The stand-in serves requests that are dropped as they come.
-        let view = View::of(self).or_else(|| View::of_none(self)).ok_or("no cluster is configured")?;
+        let view = self.view.clone().or_else(|| View::of_none(self)).ok_or("no cluster is configured")?;
         let cx = view.context();
         loop {
             if body.undecided && !self.settle(incoming, body, input, &cx, now, out) {

@@ -14,6 +14,7 @@ use pointsman_wire::{
     schema::Entity,
     tables,
 };
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// How a broker's next response is to be taken in.
@@ -63,7 +64,7 @@ impl Session {
     /// id. The bytes before [`Stream::body_at`] can go to the client at once.
     pub fn begin_stream(&mut self, node: NodeId, frame: &mut [u8]) -> Result<Stream, DecodeError> {
         let gone = DecodeError::Truncated { needed: STREAM_HEAD, left: frame.len() };
-        let view = View::of(self).ok_or(gone)?;
+        let view = self.view.clone().ok_or(gone)?;
         let pending = self.links.get(&node).and_then(|l| l.pending.front());
         let Some(Purpose::Exchange { id, .. }) = pending.map(|p| &p.purpose) else { return Err(gone) };
         let id: ExchangeId = *id;
@@ -103,7 +104,7 @@ pub struct Stream {
     /// Bytes of the body.
     len: usize,
     cursor: Cursor,
-    view: View,
+    view: Arc<View>,
     foreign: Vec<Uuid>,
     batches: Option<Batches>,
     /// Endpoints are passing.

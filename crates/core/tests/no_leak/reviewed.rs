@@ -130,7 +130,8 @@ fn sent(message: &'static Message) -> i32 {
     let body = Struct::new().with(message.fields[0].name, 876);
     value::encode(message, 99, &body, &mut bytes).expect("encodes");
     let rule = rules::rule(3).expect("a rule");
-    in_context(|cx| request::translate(rule, message, 99, &mut bytes, cx)).expect("decodes");
+    in_context(|cx| request::translate(rule, message, 99, &mut bytes, cx, &mut Default::default()))
+        .expect("decodes");
     value::decode(message, 99, &Bytes::from(bytes)).expect("decodes").i32(message.fields[0].name)
 }
 

@@ -1,5 +1,8 @@
 //! The session from the outside: what a client sends, what brokers get, what they answer, what the client gets.
 
+#![allow(unsafe_code, reason = "a counting allocator cannot be written without")]
+
+mod allocations;
 mod bodies;
 mod coordinators;
 mod fetch;
