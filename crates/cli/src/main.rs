@@ -5,6 +5,7 @@ mod check;
 mod demo;
 mod http;
 mod run;
+mod screen;
 mod status;
 mod switch;
 

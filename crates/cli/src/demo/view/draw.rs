@@ -5,10 +5,7 @@ mod clients;
 mod clusters;
 mod events;
 mod help;
-mod line;
 mod pointsman;
-mod theme;
-mod words;
 
 #[cfg(test)]
 mod tests;
@@ -18,6 +15,7 @@ use super::{
     keys::{HINTS, Ui},
     model::{Model, Role, Switch},
 };
+use crate::screen::{help::bottom, line, theme, words};
 use ratatui::{
     Frame,
     buffer::Buffer,
@@ -47,7 +45,7 @@ fn paint(model: &Model, ui: &Ui, area: Rect, buffer: &mut Buffer) {
     stage(model, ui, theme, rows.stage, buffer);
     chart::draw(model, theme, rows.chart, buffer);
     events::draw(model, theme, rows.events, buffer);
-    keys(theme, rows.keys, buffer);
+    bottom(&HINTS, theme, rows.keys, buffer);
     if ui.help {
         help::draw(model, theme, area, buffer);
     }
@@ -173,16 +171,4 @@ fn last_switch(model: &Model, switch: &Switch, room: usize) -> String {
             format!("{way} in {took}"),
         ],
     )
-}
-
-fn keys(theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let line = |long: bool, gap: &str| {
-        HINTS.iter().fold(Pieces::default(), |line, hint| {
-            let words = if long { hint.long } else { hint.short };
-            line.and(format!(" {} ", hint.key), theme.key()).and(format!("{gap}{words} {gap}"), theme.plain())
-        })
-    };
-    let fits = |line: &Pieces| line.width() <= usize::from(area.width);
-    let wider = [line(true, " "), line(true, ""), line(false, " ")];
-    wider.into_iter().find(fits).unwrap_or_else(|| line(false, "")).put(area, buffer);
 }

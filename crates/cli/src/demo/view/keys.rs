@@ -1,6 +1,11 @@
-//! From bytes of the keyboard to keys, and from keys to what they mean. Pure.
+//! What the keys of the demo mean. Pure.
 
 use super::model::{BrokerId, BrokerState, Model};
+use crate::screen::{
+    keys::{Hint, Key, hint},
+    terminal::View,
+};
+use ratatui::Frame;
 
 /// What the user wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,38 +26,6 @@ pub(crate) enum Command {
     PlayScript,
     /// End the demo.
     Quit,
-}
-
-/// A key that was pressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
-    /// A character.
-    Char(char),
-    /// Arrow up or left.
-    Previous,
-    /// Arrow down or right, or the tabulator.
-    Next,
-    /// Escape.
-    Escape,
-    /// Ctrl-C, which raw mode hands over as a byte.
-    Interrupt,
-}
-
-/// A key of the bottom line and of the help.
-#[derive(Debug)]
-pub(crate) struct Hint {
-    /// As on the keyboard.
-    pub(crate) key: &'static str,
-    /// What it does, in a narrow terminal.
-    pub(crate) short: &'static str,
-    /// What it does, in a wider one.
-    pub(crate) long: &'static str,
-    /// What it does, in the help.
-    pub(crate) help: &'static str,
-}
-
-const fn hint(key: &'static str, short: &'static str, long: &'static str, help: &'static str) -> Hint {
-    Hint { key, short, long, help }
 }
 
 /// Every key that does something, in the order of the bottom line.
@@ -79,21 +52,34 @@ pub(crate) struct Ui {
     pub(crate) colour: bool,
 }
 
-impl Ui {
-    /// Takes a key: changes what is chosen, or says what is to be done.
-    pub(crate) fn press(&mut self, key: Key, model: &Model) -> Option<Command> {
+impl View for Ui {
+    type Model = Model;
+    type Command = Command;
+
+    fn draw(&mut self, model: &Model, frame: &mut Frame) {
+        super::draw::draw(model, self, frame);
+    }
+
+    fn press(&mut self, key: Key, model: &Model) -> Option<Command> {
         if self.help && key != Key::Interrupt && key != Key::Char('q') {
             self.help = false;
             return None;
         }
         match key {
             Key::Interrupt | Key::Escape => Some(Command::Quit),
-            Key::Next => self.select(model, 1),
-            Key::Previous => self.select(model, model.brokers().count().saturating_sub(1)),
+            Key::Down | Key::Right | Key::Tab => self.select(model, 1),
+            Key::Up | Key::Left => self.select(model, model.brokers().count().saturating_sub(1)),
             Key::Char(key) => self.letter(key.to_ascii_lowercase(), model),
+            _ => None,
         }
     }
 
+    fn quits(command: Command) -> bool {
+        command == Command::Quit
+    }
+}
+
+impl Ui {
     fn letter(&mut self, key: char, model: &Model) -> Option<Command> {
         match key {
             '1'..='9' => {
@@ -138,42 +124,10 @@ impl Ui {
     }
 }
 
-/// The keys in one piece of a terminal's input. Sequences that mean nothing here are left out.
-pub(crate) fn decode(input: &str) -> Vec<Key> {
-    let mut keys = Vec::new();
-    let mut rest = input.chars().peekable();
-    while let Some(c) = rest.next() {
-        match (c, rest.peek()) {
-            ('\x03', _) => keys.push(Key::Interrupt),
-            ('\t', _) => keys.push(Key::Next),
-            ('\x1b', Some('[' | 'O')) => {
-                rest.next();
-                keys.extend(rest.by_ref().find(|c| ('@'..='~').contains(c)).and_then(arrow));
-            }
-            ('\x1b', None | Some('\x1b')) => keys.push(Key::Escape),
-            // Alt and a key.
-            ('\x1b', Some(_)) => {
-                rest.next();
-            }
-            (c, _) if !c.is_control() => keys.push(Key::Char(c)),
-            _ => {}
-        }
-    }
-    keys
-}
-
-/// The last character of an arrow key's sequence (ECMA-48, as xterm sends it).
-fn arrow(end: char) -> Option<Key> {
-    match end {
-        'A' | 'D' => Some(Key::Previous),
-        'B' | 'C' => Some(Key::Next),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::sample, *};
+    use crate::screen::keys::decode;
 
     fn id(cluster: usize, broker: usize) -> BrokerId {
         BrokerId { cluster, broker }
@@ -244,19 +198,9 @@ mod tests {
     #[test]
     fn nothing_is_asked_of_an_empty_stage() {
         let mut ui = Ui::default();
-        for key in [Key::Char('k'), Key::Char('m'), Key::Char('1'), Key::Next, Key::Previous] {
+        for key in [Key::Char('k'), Key::Char('m'), Key::Char('1'), Key::Down, Key::Up] {
             assert_eq!(ui.press(key, &Model::default()), None, "{key:?}");
         }
         assert_eq!(ui.press(Key::Interrupt, &Model::default()), Some(Command::Quit));
-    }
-
-    #[test]
-    fn input_is_cut_into_keys() {
-        assert_eq!(decode("k?"), [Key::Char('k'), Key::Char('?')]);
-        assert_eq!(decode("\x1b"), [Key::Escape]);
-        assert_eq!(decode("\x1b\x1b[A"), [Key::Escape, Key::Previous]);
-        assert_eq!(decode("\x1b[1;5Cq"), [Key::Next, Key::Char('q')]);
-        assert_eq!(decode("\x1b[200~\x1bx\x1a\r\x03"), [Key::Interrupt]);
-        assert_eq!(decode("\x1b["), []);
     }
 }

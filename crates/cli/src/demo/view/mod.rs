@@ -11,13 +11,19 @@ mod model;
 mod picture;
 #[cfg(test)]
 mod sample;
-mod terminal;
 
 pub(crate) use self::{
     history::History,
     keys::Command,
-    model::{
-        Broker, BrokerId, BrokerState, Client, ClientKind, Cluster, Event, EventKind, Model, Slot, Switch,
-    },
-    terminal::{possible, show},
+    model::{Broker, BrokerId, BrokerState, Client, ClientKind, Cluster, Event, Model, Slot, Switch},
 };
+pub(crate) use crate::screen::{events::EventKind, terminal::possible};
+
+use self::keys::Ui;
+use crate::screen::terminal;
+use tokio::sync::{mpsc, watch};
+
+/// Shows the stage until the user quits; see [`terminal::show`].
+pub(crate) fn show(models: watch::Receiver<Model>, commands: mpsc::Sender<Command>) -> std::io::Result<()> {
+    terminal::show(Ui { colour: terminal::colour(), ..Ui::default() }, models, commands)
+}

@@ -1,6 +1,7 @@
 //! What the view shows, as plain data that others fill. Times count from the beginning of the demo.
 
 use super::history::History;
+use crate::screen::events::EventKind;
 use std::{sync::Arc, time::Duration};
 
 /// Everything on the screen but the user's own choices. The default is a stage on which nothing stands yet.
@@ -127,25 +128,10 @@ pub(crate) enum ClientKind {
 pub(crate) struct Event {
     /// When.
     pub(crate) at: Duration,
-    /// What kind of thing.
+    /// What kind of thing. Faults and switches are marked in the chart too.
     pub(crate) kind: EventKind,
     /// In plain words, one line.
     pub(crate) text: Arc<str>,
-}
-
-/// What kind of event: decides its symbol. Faults and switches are marked in the chart too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EventKind {
-    /// Somebody broke something.
-    Fault,
-    /// Something works again, or is on its way to.
-    Recovery,
-    /// Pointsman decided about the active cluster.
-    Switch,
-    /// Anything else.
-    Note,
-    /// Something went wrong that nobody asked for.
-    Problem,
 }
 
 /// A change of the active cluster.

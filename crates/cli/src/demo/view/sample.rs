@@ -2,10 +2,9 @@
 
 use super::{
     history::History,
-    model::{
-        Broker, BrokerId, BrokerState, Client, ClientKind, Cluster, Event, EventKind, Model, Slot, Switch,
-    },
+    model::{Broker, BrokerId, BrokerState, Client, ClientKind, Cluster, Event, Model, Slot, Switch},
 };
+use crate::screen::events::EventKind;
 use std::time::Duration;
 
 /// Times and figures are those of one run of the story on the sandbox: two brokers die, the third one, the secondary serves.

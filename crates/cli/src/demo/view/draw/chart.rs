@@ -1,9 +1,12 @@
 //! Acknowledged records over time. A failover is the gap; the band below says which cluster acknowledged.
 
-use super::{events, line::Pieces, theme::Theme, words};
-use crate::demo::view::{
-    history::{BUCKET, CLUSTERS, History, index},
-    model::{EventKind, Model},
+use super::{line::Pieces, theme::Theme, words};
+use crate::{
+    demo::view::{
+        history::{BUCKET, CLUSTERS, History, index},
+        model::Model,
+    },
+    screen::events::{self, EventKind},
 };
 use ratatui::{
     buffer::Buffer,

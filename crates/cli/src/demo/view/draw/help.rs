@@ -1,27 +1,14 @@
 //! The help, over everything else.
 
 use super::{line::Pieces, theme::Theme, words};
-use crate::demo::view::{keys::HINTS, model::Model};
-use ratatui::{
-    buffer::Buffer,
-    layout::Rect,
-    widgets::{Block, BorderType, Clear, Padding, Widget},
+use crate::{
+    demo::view::{keys::HINTS, model::Model},
+    screen::help,
 };
-
-const WIDTH: u16 = 78;
+use ratatui::{buffer::Buffer, layout::Rect};
 
 pub(super) fn draw(model: &Model, theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let lines = lines(model, theme);
-    let height = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let (width, height) = (WIDTH.min(area.width), height.min(area.height));
-    let (x, y) = (area.x + (area.width - width) / 2, area.y + (area.height - height) / 2);
-    let area = Rect { x, y, width, height };
-    let block =
-        Block::bordered().border_type(BorderType::Rounded).padding(Padding::horizontal(1)).title(" Help ");
-    let inside = block.inner(area);
-    Clear.render(area, buffer);
-    block.title_style(theme.bold()).render(area, buffer);
-    lines.into_iter().zip(inside.rows()).for_each(|(line, row)| line.put(row, buffer));
+    help::draw(lines(model, theme), theme, area, buffer);
 }
 
 fn lines(model: &Model, theme: Theme) -> Vec<Pieces> {
@@ -34,9 +21,7 @@ fn lines(model: &Model, theme: Theme) -> Vec<Pieces> {
         plain("Break something, and watch the gap in the chart."),
         Pieces::default(),
     ];
-    lines.extend(HINTS.iter().map(|hint| {
-        Pieces::new(format!(" {} ", hint.key), theme.key()).pad(6).and(hint.help, theme.plain())
-    }));
+    lines.extend(help::lines(&HINTS, theme));
     lines.push(Pieces::default());
     let (join, topic) = (&model.join, &model.topic);
     for command in [

@@ -4,9 +4,9 @@ use ratatui::style::{Color, Modifier, Style};
 
 /// The colours of a terminal with sixteen of them, so that its own theme stays in force. Each style replaces what stood before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Theme {
+pub(crate) struct Theme {
     /// Whether colours are wanted.
-    pub(super) colour: bool,
+    pub(crate) colour: bool,
 }
 
 impl Theme {
@@ -14,43 +14,43 @@ impl Theme {
         if self.colour { Style::reset().fg(colour) } else { Style::reset() }
     }
 
-    pub(super) fn plain(self) -> Style {
+    pub(crate) fn plain(self) -> Style {
         Style::reset()
     }
 
     /// Beside the point.
-    pub(super) fn quiet(self) -> Style {
+    pub(crate) fn quiet(self) -> Style {
         Style::reset().add_modifier(Modifier::DIM)
     }
 
-    pub(super) fn bold(self) -> Style {
+    pub(crate) fn bold(self) -> Style {
         Style::reset().add_modifier(Modifier::BOLD)
     }
 
     /// Something to type or to read first.
-    pub(super) fn strong(self) -> Style {
+    pub(crate) fn strong(self) -> Style {
         self.coloured(Color::Cyan).add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn good(self) -> Style {
+    pub(crate) fn good(self) -> Style {
         self.coloured(Color::Green).add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn bad(self) -> Style {
+    pub(crate) fn bad(self) -> Style {
         self.coloured(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    pub(super) fn warning(self) -> Style {
+    pub(crate) fn warning(self) -> Style {
         self.coloured(Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
     /// A key that can be pressed.
-    pub(super) fn key(self) -> Style {
+    pub(crate) fn key(self) -> Style {
         Style::reset().add_modifier(Modifier::REVERSED)
     }
 
     /// A cluster has the same colour wherever it shows.
-    pub(super) fn cluster(self, index: usize) -> Style {
+    pub(crate) fn cluster(self, index: usize) -> Style {
         self.coloured(if index == 0 { Color::Blue } else { Color::Magenta })
     }
 }

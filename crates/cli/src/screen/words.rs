@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `1,234,567`.
-pub(super) fn number(number: u64) -> String {
+pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -16,7 +16,7 @@ pub(super) fn number(number: u64) -> String {
 }
 
 /// A length of time: `612 ms`, `4.2 s`, `48 s`, `3 min`.
-pub(super) fn length(time: Duration) -> String {
+pub(crate) fn length(time: Duration) -> String {
     match (time.as_millis(), time.as_secs()) {
         (ms @ 0..1_000, _) => format!("{ms} ms"),
         (ms @ 1_000..10_000, _) => format!("{}.{} s", ms / 1_000, ms / 100 % 10),
@@ -25,20 +25,44 @@ pub(super) fn length(time: Duration) -> String {
     }
 }
 
+/// A rate of bytes: `12 B/s`, `1.2 kB/s`, `34 MB/s`.
+pub(crate) fn bytes_per_second(rate: f64) -> String {
+    let units = ["B/s", "kB/s", "MB/s", "GB/s", "TB/s"];
+    let (mut rate, mut unit) = (rate, 0);
+    while rate >= 999.5 && unit + 1 < units.len() {
+        rate /= 1e3;
+        unit += 1;
+    }
+    let digits = usize::from(unit > 0 && rate < 9.95);
+    format!("{rate:.digits$} {}", units[unit])
+}
+
+/// Text of at most this width. What is left out is left out of the middle: a host's name and its port are at the ends.
+pub(crate) fn middle(text: &str, width: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= width {
+        return text.to_owned();
+    }
+    let Some(kept) = width.checked_sub(1) else { return String::new() };
+    let (head, tail) = (kept - kept / 2, kept / 2);
+    let (head, tail) = (&letters[..head], &letters[letters.len() - tail..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
 /// A moment since the beginning: `01:23.4`.
-pub(super) fn moment(time: Duration) -> String {
+pub(crate) fn moment(time: Duration) -> String {
     let seconds = time.as_secs();
     format!("{:02}:{:02}.{}", seconds / 60, seconds % 60, time.subsec_millis() / 100)
 }
 
 /// The first of these words that fit, or the last.
-pub(super) fn fitting<S: AsRef<str>>(room: usize, words: &[S]) -> String {
+pub(crate) fn fitting<S: AsRef<str>>(room: usize, words: &[S]) -> String {
     let fits = words.iter().find(|words| words.as_ref().chars().count() <= room);
     fits.or(words.last()).map_or_else(String::new, |words| words.as_ref().to_owned())
 }
 
 /// `one, two and three`.
-pub(super) fn list(things: &[&str]) -> String {
+pub(crate) fn list(things: &[&str]) -> String {
     match things {
         [] => String::new(),
         [one] => (*one).to_owned(),
@@ -60,6 +84,19 @@ mod tests {
         );
         assert_eq!([0, 83_456, 6_000_000].map(ms).map(moment), ["00:00.0", "01:23.4", "100:00.0"]);
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(
+            [0.0, 999.4, 999.5, 12_345.0, 34e6, 5e17].map(bytes_per_second),
+            ["0 B/s", "999 B/s", "1.0 kB/s", "12 kB/s", "34 MB/s", "500000 TB/s"]
+        );
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ends() {
+        let name = "kafka-a0.example.com:9092";
+        assert_eq!(
+            [30, 25, 13, 2, 1, 0].map(|width| middle(name, width)),
+            [name, name, "kafka-…m:9092", "k…", "…", ""]
+        );
     }
 
     #[test]

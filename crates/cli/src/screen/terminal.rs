@@ -1,12 +1,8 @@
 //! The terminal: taken over while the view shows, given back however it ends, and listened to.
 
-use super::{
-    draw::draw,
-    keys::{Command, Key, Ui, decode},
-    model::Model,
-};
+use super::keys::{Key, decode};
 use ratatui::{
-    Terminal,
+    Frame, Terminal,
     backend::{Backend, CrosstermBackend},
     crossterm::{
         cursor::Show,
@@ -33,6 +29,28 @@ const FRAME: Duration = Duration::from_millis(100);
 /// An escape byte alone may be the beginning of a sequence whose rest takes so long.
 const SEQUENCE: Duration = Duration::from_millis(30);
 
+/// What is shown, and what keys do to it.
+pub(crate) trait View {
+    /// What the screen is drawn from, besides the user's own choices.
+    type Model: Clone;
+    /// What the user can want of others.
+    type Command: Copy;
+
+    /// Draws everything. May note what a key needs to know of the screen.
+    fn draw(&mut self, model: &Self::Model, frame: &mut Frame);
+
+    /// Takes a key: changes what is chosen, or says what is to be done.
+    fn press(&mut self, key: Key, model: &Self::Model) -> Option<Self::Command>;
+
+    /// Whether this ends the view.
+    fn quits(command: Self::Command) -> bool;
+}
+
+/// Whether colours are wanted.
+pub(crate) fn colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Whether standard input and output are a terminal that can show the view.
 pub(crate) fn possible() -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -48,36 +66,38 @@ pub(crate) fn possible() -> bool {
 ///
 /// The terminal refused, or a thread panicked meanwhile.
 #[expect(clippy::needless_pass_by_value, reason = "both channels close when the view ends")]
-pub(crate) fn show(models: watch::Receiver<Model>, commands: mpsc::Sender<Command>) -> io::Result<()> {
+pub(crate) fn show<V: View>(
+    view: V,
+    models: watch::Receiver<V::Model>,
+    commands: mpsc::Sender<V::Command>,
+) -> io::Result<()> {
     let guard = Guard::new()?;
     // Its own end would write to a terminal that may be gone, and panic; the guard does what is needed.
     let mut terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(BufWriter::new(stdout())))?);
     terminal.clear()?;
-    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let ui = Ui { colour, ..Ui::default() };
-    let ended = run(&mut terminal, &Keyboard(stdin()), ui, &models, &commands);
+    let ended = run(&mut terminal, &Keyboard(stdin()), view, &models, &commands);
     drop(guard);
     ended
 }
 
-fn run<B: Backend>(
+fn run<B: Backend, V: View>(
     terminal: &mut Terminal<B>,
     keyboard: &Keyboard<impl AsFd>,
-    mut ui: Ui,
-    models: &watch::Receiver<Model>,
-    commands: &mpsc::Sender<Command>,
+    mut view: V,
+    models: &watch::Receiver<V::Model>,
+    commands: &mpsc::Sender<V::Command>,
 ) -> io::Result<()> {
     loop {
         // The sender must not wait for the terminal.
         let model = models.borrow().clone();
         terminal
-            .draw(|frame| draw(&model, &ui, frame))
+            .draw(|frame| view.draw(&model, frame))
             .map_err(|e| io::Error::other(format!("drawing: {e}")))?;
         let Some(keys) = keyboard.wait(FRAME)? else { return Ok(()) };
-        for command in keys.into_iter().filter_map(|key| ui.press(key, &model)) {
+        for command in keys.into_iter().filter_map(|key| view.press(key, &model)) {
             // Where nobody has room for it, the user presses again.
             let _ = commands.try_send(command);
-            if command == Command::Quit {
+            if V::quits(command) {
                 return Ok(());
             }
         }
@@ -189,7 +209,7 @@ fn give_back() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::sample, *};
+    use super::*;
     use ratatui::backend::TestBackend;
     use std::{io::Write, os::unix::net::UnixStream, thread};
 
@@ -197,20 +217,40 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
+    /// Every character is a command, and `q` the last one.
+    struct Letters;
+
+    impl View for Letters {
+        type Model = &'static str;
+        type Command = char;
+
+        fn draw(&mut self, model: &&'static str, frame: &mut Frame) {
+            frame.render_widget(*model, frame.area());
+        }
+
+        fn press(&mut self, key: Key, _: &&'static str) -> Option<char> {
+            if let Key::Char(letter) = key { Some(letter) } else { None }
+        }
+
+        fn quits(command: char) -> bool {
+            command == 'q'
+        }
+    }
+
     struct Shown {
         keys: UnixStream,
-        models: watch::Sender<Model>,
-        commands: mpsc::Receiver<Command>,
+        models: watch::Sender<&'static str>,
+        commands: mpsc::Receiver<char>,
         ended: Ended,
     }
 
     fn shown() -> Shown {
         let (keys, tty) = UnixStream::pair().expect("a pair of sockets");
-        let (models, seen) = watch::channel(sample::model());
+        let (models, seen) = watch::channel("shown");
         let (sender, commands) = mpsc::channel(4);
         let ended = thread::spawn(move || {
             let mut terminal = Terminal::new(TestBackend::new(100, 30)).expect("a screen");
-            run(&mut terminal, &Keyboard(tty), Ui::default(), &seen, &sender)
+            run(&mut terminal, &Keyboard(tty), Letters, &seen, &sender)
         });
         Shown { keys, models, commands, ended }
     }
@@ -219,8 +259,8 @@ mod tests {
     fn keys_become_commands_until_the_user_quits() {
         let mut shown = shown();
         shown.keys.write_all(b"\x1b[Bmq").expect("keys");
-        assert_eq!(shown.commands.blocking_recv(), Some(Command::KillQuorum));
-        assert_eq!(shown.commands.blocking_recv(), Some(Command::Quit));
+        assert_eq!(shown.commands.blocking_recv(), Some('m'));
+        assert_eq!(shown.commands.blocking_recv(), Some('q'));
         assert_eq!(shown.commands.blocking_recv(), None);
         shown.ended.join().expect("no panic").expect("a good end");
     }
@@ -265,7 +305,7 @@ mod tests {
             keys
         });
         let keys = writer.join().expect("no panic");
-        assert_eq!(keyboard.wait(LONG).expect("input"), Some(vec![Key::Previous]));
+        assert_eq!(keyboard.wait(LONG).expect("input"), Some(vec![Key::Up]));
         drop(keys);
         assert_eq!(keyboard.wait(LONG).expect("input"), None);
     }
