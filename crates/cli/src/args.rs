@@ -1,10 +1,16 @@
 //! The command line: words in, a [`Command`] or a usage error out. It must not do anything.
 
+mod tools;
+
 use lexopt::prelude::*;
 use std::{ffi::OsString, fmt, path::PathBuf};
+pub(crate) use tools::{CertsArgs, ConvertArgs};
 
 /// Where the admin API listens, unless the configuration says otherwise.
 const ADMIN: &str = "127.0.0.1:9901";
+
+/// Every command, in the order of the help.
+const COMMANDS: &str = "run, check, status, switch, top, certs, convert or demo";
 
 /// What the user wants.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +31,15 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Make another cluster active in a running process.
     Switch(SwitchArgs),
+    /// Watch a running process in the terminal.
+    Top {
+        /// Host and port of the admin API.
+        admin: String,
+    },
+    /// Make certificates for trials.
+    Certs(CertsArgs),
+    /// Make a configuration from that of another proxy.
+    Convert(ConvertArgs),
     /// Show it working.
     Demo(DemoArgs),
     /// Print a help text.
@@ -96,13 +111,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Some("check") => parse_check(&mut parser).map_err(|e| usage("check", &e)),
             Some("status") => parse_status(&mut parser).map_err(|e| usage("status", &e)),
             Some("switch") => parse_switch(&mut parser).map_err(|e| usage("switch", &e)),
+            Some("top") => tools::top(&mut parser).map_err(|e| usage("top", &e)),
+            Some("certs") => tools::certs(&mut parser).map_err(|e| usage("certs", &e)),
+            Some("convert") => tools::convert(&mut parser).map_err(|e| usage("convert", &e)),
             Some("demo") => parse_demo(&mut parser).map_err(|e| usage("demo", &e)),
             Some("help") => Ok(Command::Help(HELP)),
             _ => Err(UsageError {
-                problem: format!(
-                    "expected a command (run, check, status, switch or demo), found `{}`",
-                    name.to_string_lossy()
-                ),
+                problem: format!("expected a command ({COMMANDS}), found `{}`", name.to_string_lossy()),
                 command: "",
             }),
         },
@@ -210,6 +225,9 @@ Commands:
   check   Check a configuration file, and with --live the clusters it names
   status  Show what a running process knows and does
   switch  Make another cluster active in a running process, now
+  top     Watch a running process in the terminal: clusters, slots, rates, events
+  certs   Make a small CA and certificates for brokers, for trials
+  convert Make a configuration from an Envoy bootstrap file
   demo    Watch a failover and the way back, and break things yourself
 
 Options:
@@ -332,6 +350,7 @@ mod tests {
         let demo = |kafka, headless, json| Command::Demo(DemoArgs { kafka, headless, json });
         assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true, true)));
         assert_eq!(of("demo"), Ok(demo(false, false, false)));
+        assert_eq!(of("top --admin=h:1"), Ok(Command::Top { admin: "h:1".into() }));
         assert_eq!(of("--version"), Ok(Command::Version));
         assert_eq!(of("--help"), Ok(Command::Help(HELP)));
     }
@@ -342,7 +361,8 @@ mod tests {
             ("", "expected a command\nTry `pointsman --help`."),
             (
                 "rum",
-                "expected a command (run, check, status, switch or demo), found `rum`\nTry `pointsman --help`.",
+                "expected a command (run, check, status, switch, top, certs, convert or demo), found `rum`\n\
+                 Try `pointsman --help`.",
             ),
             ("run", "missing option '-c FILE'\nTry `pointsman run --help`."),
             ("run -c", "missing argument for option '-c'\nTry `pointsman run --help`."),
@@ -367,17 +387,40 @@ mod tests {
 
     #[test]
     fn help_fits_a_terminal_and_names_every_command() {
+        let listed =
+            HELP.split_once("Commands:\n").and_then(|(_, rest)| rest.split_once("\n\n")).expect("a list").0;
+        let names: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names.join(", "), COMMANDS.replace(" or", ","));
         for (name, text) in [
             ("run", HELP_RUN),
             ("check", HELP_CHECK),
             ("status", HELP_STATUS),
             ("switch", HELP_SWITCH),
+            ("top", tools::HELP_TOP),
+            ("certs", tools::HELP_CERTS),
+            ("convert", tools::HELP_CONVERT),
             ("demo", HELP_DEMO),
         ] {
             assert!(HELP.contains(&format!("\n  {name}")), "{name} is not in the general help");
             assert!(text.contains(&format!("Usage: pointsman {name}")), "{name}");
             assert_eq!(of(&format!("{name} --help")), Ok(Command::Help(text)));
             assert!(text.lines().chain(HELP.lines()).all(|line| line.chars().count() <= 100), "{name}");
+        }
+    }
+
+    /// Each command has its section, and each of its options stands there.
+    #[test]
+    fn the_page_of_the_command_line_names_every_command_and_option() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
+        let page = std::fs::read_to_string(file).expect("docs/cli.md");
+        for name in COMMANDS.replace(" or", ",").split(", ") {
+            let Ok(Command::Help(help)) = of(&format!("{name} --help")) else { panic!("no help of {name}") };
+            let section = page.split_once(&format!("\n## pointsman {name}\n")).expect(name).1;
+            let section = section.split("\n## ").next().unwrap_or_default();
+            let options = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|w| w.starts_with("--"));
+            for option in options.filter(|option| *option != "--help") {
+                assert!(section.contains(&format!("`{option}")) , "{option} of {name}");
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One HTTP request to the admin API, blocking: all that `status` and `switch` need of a client.
+//! One HTTP request to the admin API, blocking: all that `status`, `switch` and `top` need of a client.
 
 use std::{
     io::{Read, Write},
@@ -13,7 +13,12 @@ const LARGEST: u64 = 64 << 20;
 
 /// The body of a 200 answer; anything else in words.
 pub(crate) fn get(address: &str, path: &str) -> Result<String, String> {
-    match request(address, "GET", path, "")? {
+    get_within(address, path, ANSWER)
+}
+
+/// The same, from a server that is never silent for longer than this.
+pub(crate) fn get_within(address: &str, path: &str, silence: Duration) -> Result<String, String> {
+    match request(address, "GET", path, "", silence)? {
         (200, body) => Ok(body),
         (code, body) => Err(format!("{address} answered {code} to GET {path}: {}", body.trim())),
     }
@@ -21,22 +26,28 @@ pub(crate) fn get(address: &str, path: &str) -> Result<String, String> {
 
 /// Code and body of the answer to a POST.
 pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<(u16, String), String> {
-    request(address, "POST", path, body)
+    request(address, "POST", path, body, ANSWER)
 }
 
-fn request(address: &str, method: &str, path: &str, body: &str) -> Result<(u16, String), String> {
-    let answer =
-        ask(address, method, path, body).map_err(|error| format!("no admin API at {address}: {error}"))?;
+fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    body: &str,
+    silence: Duration,
+) -> Result<(u16, String), String> {
+    let answer = ask(address, method, path, body, silence)
+        .map_err(|error| format!("no admin API at {address}: {error}"))?;
     let stranger = || format!("{address} does not speak HTTP");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(stranger)?;
     let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(stranger)?;
     Ok((code, body.to_owned()))
 }
 
-fn ask(address: &str, method: &str, path: &str, body: &str) -> std::io::Result<String> {
+fn ask(address: &str, method: &str, path: &str, body: &str, silence: Duration) -> std::io::Result<String> {
     let mut stream = connect(address)?;
-    stream.set_read_timeout(Some(ANSWER))?;
-    stream.set_write_timeout(Some(ANSWER))?;
+    stream.set_read_timeout(Some(silence))?;
+    stream.set_write_timeout(Some(silence))?;
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{length}\r\n{body}");

@@ -1,13 +1,17 @@
 //! The `pointsman` binary: words of the command line in, an exit code out.
 
 mod args;
+mod certs;
 mod check;
+mod convert;
 mod demo;
 mod http;
+mod output;
 mod run;
 mod screen;
 mod status;
 mod switch;
+mod top;
 
 use args::Command;
 use std::{io::IsTerminal, path::Path, process::ExitCode};
@@ -20,6 +24,9 @@ fn main() -> ExitCode {
         Ok(Command::Check { config, live }) => check_file(&config, live),
         Ok(Command::Status(args)) => status::run(&args),
         Ok(Command::Switch(args)) => switch::run(&args),
+        Ok(Command::Top { admin }) => top::run(&admin),
+        Ok(Command::Certs(args)) => certs::run(&args),
+        Ok(Command::Convert(args)) => convert::run(&args),
         Ok(Command::Run { config }) => {
             log("info");
             run::run(&config)

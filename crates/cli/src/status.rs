@@ -1,4 +1,4 @@
-//! `pointsman status`: the answer of `GET /v1/status` as a table of 80 columns.
+//! `pointsman status`: the answer of `GET /v1/status` as a table of 80 columns. `top` uses its words too.
 
 mod paint;
 
@@ -52,8 +52,13 @@ fn page(body: &str, json: bool, colour: bool) -> Result<String, String> {
     }
     let status: Value =
         serde_json::from_str(body).map_err(|error| format!("the status is no JSON: {error}"))?;
+    Ok(render(&status, now_ms()).text(colour))
+}
+
+/// Unix time in milliseconds.
+pub(crate) fn now_ms() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Ok(render(&status, u64::try_from(now.as_millis()).unwrap_or(0)).text(colour))
+    u64::try_from(now.as_millis()).unwrap_or(0)
 }
 
 /// The table, as of `now_ms` (Unix time).
@@ -157,7 +162,7 @@ fn switch_words(switch: &Value, now_ms: u64) -> String {
     format!("  {ago} ago: {} → {}{decided}: {}", cluster("from"), cluster("to"), text(&switch["reason"]))
 }
 
-fn stranded_words(left: &Value) -> String {
+pub(crate) fn stranded_words(left: &Value) -> String {
     let topic =
         |t: &Value| format!("{} ({}, {})", text(&t["topic"]), number(&t["records"]), text(&t["group"]));
     let topics: Vec<String> = list(&left["topics"]).iter().take(3).map(topic).collect();
@@ -166,7 +171,7 @@ fn stranded_words(left: &Value) -> String {
     format!("  about {records} records unread on {cluster}: {}{more}", topics.join(", "))
 }
 
-fn difference_words(standby: &Value) -> String {
+pub(crate) fn difference_words(standby: &Value) -> String {
     let topics: Vec<String> = list(&standby["topics"]).iter().take(3).map(topic_words).collect();
     let total = number(&standby["total"]);
     let more = if total > 3 { ", …" } else { "" };
@@ -182,7 +187,7 @@ fn topic_words(difference: &Value) -> String {
 }
 
 /// `12s`, `3m 20s`, `5h 12m`, `3d 4h`.
-fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     let (days, hours, minutes) = (whole / 86_400, whole / 3_600 % 24, whole / 60 % 60);
     match whole {
@@ -193,15 +198,15 @@ fn duration(seconds: f64) -> String {
     }
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-fn number(value: &Value) -> u64 {
+pub(crate) fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or(0)
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 

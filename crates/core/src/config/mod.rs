@@ -12,7 +12,7 @@ mod read;
 mod tests;
 mod virtual_clusters;
 mod words;
-mod yaml;
+pub mod yaml;
 
 pub use address::AddressError;
 pub use error::{ConfigError, ConfigErrors};

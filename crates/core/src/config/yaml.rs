@@ -3,7 +3,7 @@
 //! Only what a configuration needs: one document of scalars, lists and mappings with text keys; anchors and aliases
 //! within a bound, so that a small file cannot unfold into a large one. No tags. It must not interpret values.
 
-use super::error::Mark;
+pub use super::error::Mark;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 use std::collections::HashMap;
 
@@ -14,16 +14,23 @@ const MAX_NODES: usize = 50_000;
 
 /// A value and where it starts.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) mark: Mark,
-    pub(super) value: Value,
+pub struct Node {
+    /// Where it starts.
+    pub mark: Mark,
+    /// What it is.
+    pub value: Value,
 }
 
 /// What a value is, before anything is interpreted.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub enum Value {
     /// Text; `plain` when it was written without quotes, so that it may be a number, a boolean or nothing.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        /// As written, without its quotes.
+        text: String,
+        /// Whether it had none.
+        plain: bool,
+    },
     /// `[a, b]`, or lines with `-`.
     List(Vec<Node>),
     /// Keys in the order of the file, duplicates included.
@@ -32,24 +39,26 @@ pub(super) enum Value {
 
 /// A key and where it starts.
 #[derive(Debug, Clone)]
-pub(super) struct Key {
-    pub(super) mark: Mark,
-    pub(super) text: String,
+pub struct Key {
+    /// Where it starts.
+    pub mark: Mark,
+    /// As written, without its quotes.
+    pub text: String,
 }
 
 impl Node {
     /// Whether nothing was written, or YAML's word for it.
-    pub(super) fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null"))
     }
 
     /// Whether this is that word, quoted or not.
-    pub(super) fn is_text(&self, word: &str) -> bool {
+    pub fn is_text(&self, word: &str) -> bool {
         matches!(&self.value, Value::Scalar { text, .. } if text == word)
     }
 
     /// A whole number, written without quotes.
-    pub(super) fn number(&self) -> Option<u32> {
+    pub fn number(&self) -> Option<u32> {
         match &self.value {
             Value::Scalar { text, plain: true } => text.parse().ok(),
             _ => None,
@@ -67,14 +76,20 @@ impl Node {
 
 /// Text that is no YAML of this kind: where, what, and what would be right.
 #[derive(Debug)]
-pub(super) struct Malformed {
-    pub(super) mark: Mark,
-    pub(super) problem: String,
-    pub(super) remedy: &'static str,
+pub struct Malformed {
+    /// Where it stops being one.
+    pub mark: Mark,
+    /// What was found.
+    pub problem: String,
+    /// What would be right.
+    pub remedy: &'static str,
 }
 
 /// The root of the document; `None` for an empty file.
-pub(super) fn parse(text: &str) -> Result<Option<Node>, Malformed> {
+///
+/// # Errors
+/// The first place where it is no YAML of this kind.
+pub fn parse(text: &str) -> Result<Option<Node>, Malformed> {
     let mut tree = Tree::default();
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
