@@ -417,9 +417,10 @@ mod tests {
             let Ok(Command::Help(help)) = of(&format!("{name} --help")) else { panic!("no help of {name}") };
             let section = page.split_once(&format!("\n## pointsman {name}\n")).expect(name).1;
             let section = section.split("\n## ").next().unwrap_or_default();
-            let options = help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|w| w.starts_with("--"));
+            let options =
+                help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|w| w.starts_with("--"));
             for option in options.filter(|option| *option != "--help") {
-                assert!(section.contains(&format!("`{option}")) , "{option} of {name}");
+                assert!(section.contains(&format!("`{option}")), "{option} of {name}");
             }
         }
     }

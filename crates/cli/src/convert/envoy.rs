@@ -26,6 +26,9 @@ pub(super) struct Envoy {
     pub(super) rules: Rules,
 }
 
+/// Addresses by priority.
+type Targets = BTreeMap<u32, Vec<Address>>;
+
 /// A port with what stands behind it.
 struct Port {
     bind: IpAddr,
@@ -34,7 +37,7 @@ struct Port {
     terminates: bool,
     idle_timeout: Option<String>,
     cluster: String,
-    targets: BTreeMap<u32, Vec<Address>>,
+    targets: Targets,
     rules: Rules,
     /// What was seen of its rules that has no place.
     notes: Vec<String>,
@@ -140,9 +143,9 @@ fn read_idle(proxy: &Part<'_>, notes: &mut Vec<String>) -> Result<Option<String>
 }
 
 /// The addresses of each priority, and where each is checked.
-fn read_endpoints(cluster: &Part<'_>) -> Result<(BTreeMap<u32, Vec<Address>>, Vec<Endpoint>), Fault> {
+fn read_endpoints(cluster: &Part<'_>) -> Result<(Targets, Vec<Endpoint>), Fault> {
     let groups = cluster.need("load_assignment")?.need("endpoints")?;
-    let (mut targets, mut endpoints): (BTreeMap<u32, Vec<Address>>, _) = (BTreeMap::new(), Vec::new());
+    let (mut targets, mut endpoints) = (Targets::new(), Vec::new());
     for group in groups.items() {
         let priority = group.get("priority").map_or(Ok(0), |priority| priority.number())?;
         for one in group.need("lb_endpoints")?.items() {

@@ -109,7 +109,7 @@ impl Ui {
     fn write(&mut self, key: Key) {
         match key {
             Key::Char(letter) if self.filter.chars().count() < FILTER => {
-                self.filter.extend(letter.to_lowercase())
+                self.filter.extend(letter.to_lowercase());
             }
             Key::Backspace => drop(self.filter.pop()),
             Key::Enter => self.typing = false,

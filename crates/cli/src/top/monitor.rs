@@ -190,7 +190,9 @@ mod tests {
         )
     }
 
-    fn told(answers: &[(Result<(String, String), &str>, u64)]) -> Model {
+    type Asked = Result<(String, String), &'static str>;
+
+    fn told(answers: &[(Asked, u64)]) -> Model {
         let mut monitor = Monitor::new("127.0.0.1:9901");
         for (answer, second) in answers {
             let at = Duration::from_secs(*second);
@@ -199,7 +201,7 @@ mod tests {
         monitor.model()
     }
 
-    fn answer(status: &Value, metrics: String) -> Result<(String, String), &'static str> {
+    fn answer(status: &Value, metrics: String) -> Asked {
         Ok((status.to_string(), metrics))
     }
 
