@@ -417,8 +417,10 @@ mod tests {
             let Ok(Command::Help(help)) = of(&format!("{name} --help")) else { panic!("no help of {name}") };
             let section = page.split_once(&format!("\n## pointsman {name}\n")).expect(name).1;
             let section = section.split("\n## ").next().unwrap_or_default();
+            let listed =
+                help.split_once("\nOptions:\n").expect(name).1.split("\n\n").next().unwrap_or_default();
             let options =
-                help.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|w| w.starts_with("--"));
+                listed.lines().flat_map(|line| line.split([' ', ','])).filter(|word| word.starts_with("--"));
             for option in options.filter(|option| *option != "--help") {
                 assert!(section.contains(&format!("`{option}")), "{option} of {name}");
             }

@@ -3,14 +3,24 @@
 use super::*;
 use pointsman_core::config::{Config, ProbeKind};
 use pointsman_testkit::skip::skipped;
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-fn directory() -> std::path::PathBuf {
+fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/envoy")
 }
 
+/// A fixture; the first of them belongs to an example.
+fn fixture(name: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if name == "envoy.yaml" {
+        root.join("../../examples/redpanda-envoy").join(name)
+    } else {
+        directory().join(name)
+    }
+}
+
 fn converted(name: &str) -> Converted {
-    let file = directory().join(name);
+    let file = fixture(name);
     convert(&read(&file).expect("a fixture"), &file).unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -52,7 +62,7 @@ fn servers(config: &Config, cluster: usize) -> Vec<String> {
 
 #[test]
 fn five_ports_behind_an_aggregator_become_a_chain() {
-    let text = assert_becomes("aggregator.yaml");
+    let text = assert_becomes("envoy.yaml");
     let Some(config) = parsed(&text, "five_ports_behind_an_aggregator_become_a_chain") else { return };
     let main = &config.virtual_clusters[0];
     assert_eq!((main.listen().as_str(), main.slots), ("0.0.0.0:9092-9096", 5));
@@ -94,7 +104,7 @@ fn tls_that_ends_at_envoy_becomes_kafka_mode_with_a_warning_and_without_its_key(
 
 #[test]
 fn json_may_be_indented_by_tabs() {
-    let file = directory().join("direct.json");
+    let file = fixture("direct.json");
     let text = read(&file).expect("a fixture");
     let with_tabs = convert(&text.replace("  ", "\t"), &file).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(with_tabs.text, converted("direct.json").text);
@@ -103,7 +113,7 @@ fn json_may_be_indented_by_tabs() {
 /// Every key that the fixture has is either carried over or named.
 #[test]
 fn what_was_not_carried_over_is_said_by_name_and_path() {
-    let Converted { text, notes } = converted("aggregator.yaml");
+    let Converted { text, notes } = converted("envoy.yaml");
     for words in [
         "- admin (line 2)",
         "static_resources.clusters[0].health_checks[0].no_traffic_interval",
@@ -123,7 +133,7 @@ fn what_was_not_carried_over_is_said_by_name_and_path() {
 
 #[test]
 fn a_port_that_leads_elsewhere_is_named() {
-    let file = directory().join("aggregator.yaml");
+    let file = fixture("envoy.yaml");
     let text = read(&file).expect("a fixture").replacen(
         "address: secondary-0, port_value",
         "address: secondary-2, port_value",
@@ -136,7 +146,7 @@ fn a_port_that_leads_elsewhere_is_named() {
 
 #[test]
 fn what_has_not_this_shape_is_refused_with_its_place() {
-    let whole = read(&directory().join("aggregator.yaml")).expect("a fixture");
+    let whole = read(&fixture("envoy.yaml")).expect("a fixture");
     let cases: [(&str, &str, &str); 10] = [
         (&whole, "", "e.yaml:1: expected an Envoy bootstrap file"),
         ("static_resources:", "dynamic:", "expected `static_resources` in it, found none"),
@@ -179,7 +189,7 @@ fn what_has_not_this_shape_is_refused_with_its_place() {
 
 #[test]
 fn more_brokers_than_ports_are_refused_with_the_numbers() {
-    let text = read(&directory().join("tls.yaml")).expect("a fixture");
+    let text = read(&fixture("tls.yaml")).expect("a fixture");
     let start = text.find("          transport_socket:").expect("it");
     let end = text.find("  clusters:").expect("it");
     let text = text[..start].to_owned() + &text[end..];
@@ -189,7 +199,7 @@ fn more_brokers_than_ports_are_refused_with_the_numbers() {
 
 #[test]
 fn no_file_is_a_panic() {
-    let whole = read(&directory().join("direct.json")).expect("a fixture");
+    let whole = read(&fixture("direct.json")).expect("a fixture");
     for end in (0..whole.len()).step_by(7).filter(|end| whole.is_char_boundary(*end)) {
         let _ = convert(&whole[..end], Path::new("e.json"));
     }

@@ -99,7 +99,6 @@ fn title(model: &Model, live: &Model, theme: Theme, area: Rect, buffer: &mut Buf
     let left = Pieces::new(format!(" Pointsman{version}"), theme.bold())
         .and(format!("  {}", model.admin), theme.quiet());
     let room = usize::from(area.width).saturating_sub(left.width() + 3);
-    left.put(area, buffer);
     let since = |ms: u64| duration_ms(live.now_ms.saturating_sub(ms));
     let (words, style) = match &model.answer {
         _ if !std::ptr::eq(model, live) => {
@@ -115,7 +114,10 @@ fn title(model: &Model, live: &Model, theme: Theme, area: Rect, buffer: &mut Buf
             )
         }
     };
-    Pieces::new(fitting(room, &words), style).put_right(area, buffer);
+    let right = Pieces::new(fitting(room, &words), style);
+    let taken = u16::try_from(right.width()).unwrap_or(u16::MAX).saturating_add(3);
+    left.put(Rect { width: area.width.saturating_sub(taken), ..area }, buffer);
+    right.put_right(area, buffer);
 }
 
 fn alive(model: &Model) -> Vec<String> {

@@ -155,6 +155,13 @@ fn without_an_answer_the_screen_says_what_to_do() {
 }
 
 #[test]
+fn a_long_address_leaves_room_for_what_is_wrong() {
+    let mut monitor = Monitor::new("admin.of-a-long-name.europe-west.example.com:19901");
+    monitor.tell(Err("refused".into()), 1_000, Duration::from_secs(1));
+    assert_shows(&text(&monitor.model(), (50, 15)), &[" Pointsman  admin.of-a-long-…  ✗ no answer for 0s\n"]);
+}
+
+#[test]
 fn an_answer_that_stays_away_keeps_the_last_one_and_warns() {
     let mut monitor = Monitor::new("127.0.0.1:9901");
     monitor.tell(Ok((sample::status().to_string(), String::new())), 90_000, Duration::from_secs(1));
