@@ -15,9 +15,11 @@ mod errors;
 mod fault;
 mod group;
 mod log;
+mod patterns;
 mod server;
 mod sessions;
 mod spec;
+mod transactions;
 mod world;
 
 pub use cluster::{BrokerState, Cluster};

@@ -7,7 +7,7 @@ use crate::{
         Ticket,
         handlers::{self, Reply, View},
     },
-    world::{Image, OFFSETS_PARTITIONS, OFFSETS_TOPIC, Shared, World, group_partition},
+    world::{COORDINATOR_PARTITIONS, Coordinated, Image, Shared, World, key_partition},
 };
 use std::{
     sync::Arc,
@@ -19,24 +19,36 @@ use uuid::Uuid;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any rebalance that a client may ask for.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
-/// OffsetCommit, LeaveGroup, SyncGroup and OffsetDelete write to the group's log before they answer.
-const WRITING: [i16; 4] = [8, 13, 14, 47];
+/// OffsetCommit, LeaveGroup, SyncGroup, TxnOffsetCommit and OffsetDelete write to the group's log before they answer.
+const WRITING: [i16; 5] = [8, 13, 14, 28, 47];
 
 pub(super) async fn handle(call: Call<'_>, client: &Client) -> Answer {
+    answer(call, client, |_, _| Ok(())).await
+}
+
+/// Answers a request of a group. `joins` says whether a commit belongs to a transaction.
+pub(super) async fn answer(
+    call: Call<'_>,
+    client: &Client,
+    joins: impl FnOnce(&mut World, &Known) -> Result<(), i16>,
+) -> Answer {
     let writes = WRITING.contains(&call.key);
     if writes {
-        let partition = group_partition(call.request.str("GroupId"));
-        let writable = |world: &mut World| can_write(world, call.broker, partition).then_some(());
+        let partition = key_partition(call.request.str("GroupId"));
+        let writable =
+            |world: &mut World| world.can_write(call.broker, Coordinated::Groups, partition).then_some(());
         call.shared.wait(Instant::now() + COMMIT_TIMEOUT, writable).await;
     }
     let reply = call.shared.change(|world| {
         let view = Known::new(world, call.broker, writes);
+        let transaction = joins(world, &view);
         let request = handlers::Call {
             now: Instant::now(),
             version: call.version,
             client_id: &client.id,
             client_host: client.peer.ip(),
             view: &view,
+            transaction,
             request: call.request,
         };
         handlers::handle(call.key, &mut world.groups, &request)
@@ -66,18 +78,8 @@ impl Drop for Waiting {
     }
 }
 
-/// Can the group's log be written now? If this broker does not lead it, that is not the question.
-fn can_write(world: &World, broker: usize, partition: i32) -> bool {
-    let led = world.led(broker, OFFSETS_TOPIC, partition, -1);
-    led.is_ok_and(|led| world.can_commit(broker, &led.partition)) || !leads(world, broker, partition)
-}
-
-fn leads(world: &World, broker: usize, partition: i32) -> bool {
-    world.led(broker, OFFSETS_TOPIC, partition, -1).is_ok()
-}
-
 /// What a broker knows of the cluster.
-struct Known {
+pub(super) struct Known {
     image: Arc<Image>,
     broker: usize,
     /// Partitions of the groups' log that cannot be written now, where that matters.
@@ -88,12 +90,14 @@ struct Known {
 
 impl Known {
     fn new(world: &World, broker: usize, writes: bool) -> Self {
-        let stuck = |partition: &i32| writes && !can_write(world, broker, *partition);
+        let groups = Coordinated::Groups;
+        let stuck = |partition: &i32| writes && !world.can_write(broker, groups, *partition);
+        let lost = |partition: &i32| world.coordinator_of(groups, *partition) != Some(broker);
         Self {
             image: Arc::clone(&world.brokers[broker].view),
             broker,
-            stuck: (0..OFFSETS_PARTITIONS).filter(stuck).collect(),
-            lost: (0..OFFSETS_PARTITIONS).filter(|p| !world.coordinates(broker, *p)).collect(),
+            stuck: (0..COORDINATOR_PARTITIONS).filter(stuck).collect(),
+            lost: (0..COORDINATOR_PARTITIONS).filter(lost).collect(),
         }
     }
 }
@@ -112,10 +116,10 @@ impl View for Known {
     }
 
     fn coordinates(&self, group: &str) -> Result<(), i16> {
-        match self.image.coordinator(group) {
+        match self.image.coordinator(Coordinated::Groups, group) {
             Some(broker) if broker != self.broker => Err(NOT_COORDINATOR),
-            Some(_) if self.lost.contains(&group_partition(group)) => Err(COORDINATOR_NOT_AVAILABLE),
-            Some(_) if !self.stuck.contains(&group_partition(group)) => Ok(()),
+            Some(_) if self.lost.contains(&key_partition(group)) => Err(COORDINATOR_NOT_AVAILABLE),
+            Some(_) if !self.stuck.contains(&key_partition(group)) => Ok(()),
             Some(_) => Err(COORDINATOR_NOT_AVAILABLE),
             None => Err(NOT_COORDINATOR),
         }

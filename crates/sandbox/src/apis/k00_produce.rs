@@ -1,21 +1,27 @@
-//! Produce: append at the leader, and for acks=all wait until all in-sync replicas have it.
+//! Produce: append at the leader, and for acks=all wait until all in-sync replicas have it. Batches of a transaction need their
+//! coordinator's word first (KIP-890).
 
 use super::{Answer, Call, array, current_leader, node_endpoints, topic_name};
 use crate::{
     errors::{
         INVALID_REQUIRED_ACKS, NONE, NOT_ENOUGH_REPLICAS, NOT_ENOUGH_REPLICAS_AFTER_APPEND,
-        NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION,
+        NOT_LEADER_OR_FOLLOWER, OUT_OF_ORDER_SEQUENCE_NUMBER, REQUEST_TIMED_OUT,
+        TRANSACTIONAL_ID_AUTHORIZATION_FAILED, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION,
     },
     log::{Appended, Batch, TimestampType},
-    world::World,
+    world::{Joins, LogKey, World, now_ms},
 };
 use bytes::Bytes;
 use pointsman_wire::{Struct, Value};
-use std::{sync::Arc, time::SystemTime};
+use std::sync::Arc;
 
 /// `message.max.bytes`, with the overhead of a batch.
 const MAX_MESSAGE_BYTES: usize = 1_048_588;
 const ALL: i16 = -1;
+/// From this version on clients know TRANSACTION_ABORTABLE.
+const KNOWS_ABORTABLE: i16 = 11;
+/// From this version on a partition joins a transaction with its first batch.
+const ADDS: i16 = 12;
 
 /// One partition of the request, and what became of it.
 struct Part {
@@ -96,6 +102,9 @@ fn append(
     if acks == ALL && led.partition.isr.len() < min_isr {
         return Err(NOT_ENOUGH_REPLICAS);
     }
+    if batch.header.is_transactional() {
+        join(call, world, led.key, (topic, index), &batch)?;
+    }
     let log = world.log(call.broker, led.key);
     let appended = log.append(batch, led.partition.leader_epoch)?;
     let start = log.start();
@@ -105,6 +114,29 @@ fn append(
     } else {
         Outcome::Done { code: NONE, base: appended.base, append_time: appended.append_time, start }
     })
+}
+
+/// May this batch be part of its transaction? With transaction version 2 nothing of it can be older than what the log has seen,
+/// so a producer's first batch is the first of its epoch.
+fn join(
+    call: &Call<'_>,
+    world: &mut World,
+    key: LogKey,
+    (topic, index): (&str, i32),
+    batch: &Batch,
+) -> Result<(), i16> {
+    let id = call.request.opt_str("TransactionalId").ok_or(TRANSACTIONAL_ID_AUTHORIZATION_FAILED)?;
+    let joins = match call.version {
+        ADDS.. => Joins::Adds,
+        KNOWS_ABORTABLE.. => Joins::Abortable,
+        _ => Joins::Older,
+    };
+    let header = &batch.header;
+    let partition = (topic.to_owned(), index);
+    let producer = (header.producer_id, header.producer_epoch);
+    world.join_transaction(call.broker, id, producer, key, &partition, joins)?;
+    let begins = header.base_sequence == 0 || world.log(call.broker, key).knows(header.producer_id);
+    if joins != Joins::Adds || begins { Ok(()) } else { Err(OUT_OF_ORDER_SEQUENCE_NUMBER) }
 }
 
 /// Whether the partition's outcome is known.
@@ -160,9 +192,4 @@ fn answer(call: &Call<'_>, topics: &[(&Struct, Vec<Part>)]) -> Struct {
     });
     let responses = array(responses.collect::<Vec<_>>());
     Struct::new().with("Responses", responses).with("NodeEndpoints", node_endpoints(&world, &leaders))
-}
-
-pub(super) fn now_ms() -> i64 {
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

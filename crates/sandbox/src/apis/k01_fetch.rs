@@ -1,4 +1,5 @@
-//! Fetch: long poll over the partitions of a session, up to the high watermark.
+//! Fetch: long poll over the partitions of a session, up to the high watermark or, for readers of committed records, up to
+//! the last stable offset.
 
 use super::{Answer, Call, array, current_leader, int_list, millis, node_endpoints};
 use crate::{
@@ -6,6 +7,7 @@ use crate::{
         FENCED_LEADER_EPOCH, NONE, NOT_LEADER_OR_FOLLOWER, OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_ID,
         UNKNOWN_TOPIC_OR_PARTITION,
     },
+    log::{Aborted, ReplicaLog},
     sessions::{Named, Opened, Wanted},
     world::World,
 };
@@ -20,10 +22,16 @@ const TELLS_LEADER: i16 = 12;
 /// From this version on followers serve consumers too (KIP-392).
 const FOLLOWERS_SERVE: i16 = 11;
 
+/// `IsolationLevel` of who wants only what is committed.
+const READ_COMMITTED: i64 = 1;
+
 /// What is told of one partition.
 struct Found {
     code: i16,
     high_watermark: i64,
+    stable: i64,
+    /// Set for readers of committed records.
+    aborted: Option<Vec<Aborted>>,
     start: i64,
     records: Bytes,
     diverging: Option<(i32, i64)>,
@@ -107,7 +115,7 @@ fn has_enough(call: &Call<'_>, world: &mut World, wanted: &[Wanted], min_bytes: 
         if w.offset < log.start() || w.offset > log.end() || diverging(log, w).is_some() {
             return true;
         }
-        bytes += log.bytes_between(w.offset, log.high_watermark).min(w.max_bytes.max(1));
+        bytes += log.bytes_between(w.offset, readable(call, log)).min(w.max_bytes.max(1));
         if bytes >= min_bytes {
             return true;
         }
@@ -115,8 +123,18 @@ fn has_enough(call: &Call<'_>, world: &mut World, wanted: &[Wanted], min_bytes: 
     false
 }
 
+/// From the fourth version on a client says whether it wants only what is committed.
+fn reads_committed(call: &Call<'_>) -> bool {
+    call.request.int("IsolationLevel") == READ_COMMITTED
+}
+
+/// Where this reader must stop.
+fn readable(call: &Call<'_>, log: &ReplicaLog) -> i64 {
+    if reads_committed(call) { log.last_stable() } else { log.high_watermark }
+}
+
 /// The client's last epoch ended before its offset: the log was cut since.
-fn diverging(log: &crate::log::ReplicaLog, wanted: &Wanted) -> Option<Result<(i32, i64), i16>> {
+fn diverging(log: &ReplicaLog, wanted: &Wanted) -> Option<Result<(i32, i64), i16>> {
     if wanted.last_epoch < 0 {
         return None;
     }
@@ -131,6 +149,8 @@ fn find(call: &Call<'_>, world: &mut World, wanted: &Wanted, room: usize, first:
     let failed = |code, leader| Found {
         code,
         high_watermark: -1,
+        stable: -1,
+        aborted: None,
         start: -1,
         records: Bytes::new(),
         diverging: None,
@@ -151,7 +171,7 @@ fn find(call: &Call<'_>, world: &mut World, wanted: &Wanted, room: usize, first:
     };
     let log = world.log(call.broker, key);
     let mut found = failed(NONE, None);
-    (found.high_watermark, found.start) = (log.high_watermark, log.start());
+    (found.high_watermark, found.stable, found.start) = (log.high_watermark, log.last_stable(), log.start());
     match diverging(log, wanted) {
         Some(Ok(at)) => {
             found.diverging = Some(at);
@@ -160,9 +180,13 @@ fn find(call: &Call<'_>, world: &mut World, wanted: &Wanted, room: usize, first:
         Some(Err(code)) => return failed(code, None),
         None => {}
     }
-    match log.read(wanted.offset, log.high_watermark, wanted.max_bytes.min(room), first) {
+    match log.read(wanted.offset, readable(call, log), wanted.max_bytes.min(room), first) {
         Ok(records) => found.records = records,
         Err(code) => return Found { start: log.start(), ..failed(code, None) },
+    }
+    if reads_committed(call) {
+        let end = log.end_of_read(wanted.offset, found.records.len());
+        found.aborted = Some(log.aborted(wanted.offset, end).collect());
     }
     found
 }
@@ -207,14 +231,19 @@ fn answer(call: &Call<'_>, opened: &Opened) -> Struct {
         .with("NodeEndpoints", node_endpoints(&world, &leaders))
 }
 
+fn aborted(transactions: Vec<Aborted>) -> Value {
+    let told = |of: Aborted| Struct::new().with("ProducerId", of.producer).with("FirstOffset", of.first);
+    array(transactions.into_iter().map(told))
+}
+
 fn told_partition(index: i32, found: Found) -> Struct {
     let mut told = Struct::new()
         .with("PartitionIndex", index)
         .with("ErrorCode", found.code)
         .with("HighWatermark", found.high_watermark)
-        .with("LastStableOffset", found.high_watermark)
+        .with("LastStableOffset", found.stable)
         .with("LogStartOffset", found.start)
-        .with("AbortedTransactions", Value::Null)
+        .with("AbortedTransactions", found.aborted.map_or(Value::Null, aborted))
         .with("PreferredReadReplica", -1)
         .with("Records", Value::Bytes(found.records));
     if let Some((epoch, end)) = found.diverging {

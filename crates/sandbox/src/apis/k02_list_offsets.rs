@@ -4,6 +4,8 @@ use super::{Answer, Call, array};
 use crate::{errors::NONE, world::World};
 use pointsman_wire::Struct;
 
+/// `IsolationLevel` of who wants only what is committed.
+const READ_COMMITTED: i64 = 1;
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
 const MAX_TIMESTAMP: i64 = -3;
@@ -26,10 +28,11 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
 
 fn partition(call: &Call<'_>, world: &mut World, topic: &str, asked: &Struct) -> Struct {
     let index = asked.i32("PartitionIndex");
+    let committed = call.version >= 2 && call.request.int("IsolationLevel") == READ_COMMITTED;
     let epoch = if call.version >= 4 { asked.i32("CurrentLeaderEpoch") } else { -1 };
     let found = world.led(call.broker, topic, index, epoch).map(|led| {
         let log = world.log(call.broker, led.key);
-        let readable = log.high_watermark;
+        let readable = if committed { log.last_stable() } else { log.high_watermark };
         match asked.int("Timestamp") {
             LATEST => (readable, -1, log.epoch_at(readable)),
             EARLIEST | EARLIEST_LOCAL => (log.start(), -1, log.epoch_at(log.start())),

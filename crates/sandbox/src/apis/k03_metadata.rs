@@ -3,7 +3,7 @@
 use super::{Answer, Call, HOST, array, ints};
 use crate::{
     errors::{INVALID_TOPIC, LEADER_NOT_AVAILABLE, NONE, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION},
-    world::{Image, OFFSETS_TOPIC, Partition, Topic, World},
+    world::{Coordinated, Image, Partition, Topic, World},
 };
 use pointsman_wire::{Struct, Value};
 use uuid::Uuid;
@@ -90,7 +90,7 @@ fn told(call: &Call<'_>, world: &World, view: &Image, name: &str, topic: &Topic)
         .with("ErrorCode", NONE)
         .with("Name", name)
         .with("TopicId", Value::Uuid(topic.id.into_bytes()))
-        .with("IsInternal", name == OFFSETS_TOPIC)
+        .with("IsInternal", Coordinated::ALL.iter().any(|kind| kind.topic() == name))
         .with("Partitions", array(partitions))
         .with("TopicAuthorizedOperations", if operations { TOPIC_OPERATIONS } else { NO_OPERATIONS })
 }

@@ -11,15 +11,17 @@ pub(super) const KEY: i16 = 18;
 const PRODUCE: i16 = 0;
 /// From this version on a client says which software it is.
 const NAMED: i16 = 3;
-/// `metadata.version` of Kafka 4.3.
-const METADATA_VERSION: i16 = 29;
-/// The oldest one that Kafka 4 can be started with.
-const METADATA_VERSION_MIN: i16 = 7;
+/// Features with the oldest and the newest level: all are finalized at the newest. The metadata.version is that of Kafka 4.3,
+/// and Kafka 4 can be started from 7 on; transaction.version 2 is KIP-890.
+const FEATURES: [(&str, i16, i16); 2] = [("metadata.version", 7, 29), ("transaction.version", 0, 2)];
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
-    let feature = |min: &'static str, max: &'static str, from: i16| {
-        array([Struct::new().with("Name", "metadata.version").with(min, from).with(max, METADATA_VERSION)])
-    };
+    let supported = FEATURES.map(|(name, min, max)| {
+        Struct::new().with("Name", name).with("MinVersion", min).with("MaxVersion", max)
+    });
+    let finalized = FEATURES.map(|(name, _, level)| {
+        Struct::new().with("Name", name).with("MinVersionLevel", level).with("MaxVersionLevel", level)
+    });
     let named = |field| software(call.request.str(field));
     if call.version >= NAMED && !(named("ClientSoftwareName") && named("ClientSoftwareVersion")) {
         return Answer::Body(Struct::new().with("ErrorCode", INVALID_REQUEST));
@@ -28,9 +30,9 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
     Answer::Body(
         Struct::new()
             .with("ApiKeys", keys())
-            .with("SupportedFeatures", feature("MinVersion", "MaxVersion", METADATA_VERSION_MIN))
+            .with("SupportedFeatures", array(supported))
             .with("FinalizedFeaturesEpoch", offset)
-            .with("FinalizedFeatures", feature("MinVersionLevel", "MaxVersionLevel", METADATA_VERSION)),
+            .with("FinalizedFeatures", array(finalized)),
     )
 }
 

@@ -1,7 +1,7 @@
-//! DescribeProducers: what a log remembers of idempotent producers.
+//! DescribeProducers: what a log remembers of idempotent producers and of their transactions.
 
 use super::{Answer, Call, array, int_list};
-use crate::{errors::NONE, world::World};
+use crate::{errors::NONE, log::ProducerState, world::World};
 use pointsman_wire::{Struct, Value};
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
@@ -25,14 +25,14 @@ fn partition(call: &Call<'_>, world: &mut World, topic: &str, index: i32) -> Str
     let states: Vec<Struct> = led.map_or_else(
         |_| Vec::new(),
         |led| {
-            let state = |(id, epoch, sequence, timestamp): (i64, i16, i32, i64)| {
+            let state = |of: ProducerState| {
                 Struct::new()
-                    .with("ProducerId", id)
-                    .with("ProducerEpoch", i32::from(epoch))
-                    .with("LastSequence", sequence)
-                    .with("LastTimestamp", timestamp)
-                    .with("CoordinatorEpoch", -1)
-                    .with("CurrentTxnStartOffset", -1)
+                    .with("ProducerId", of.id)
+                    .with("ProducerEpoch", i32::from(of.epoch))
+                    .with("LastSequence", of.last_sequence)
+                    .with("LastTimestamp", of.last_timestamp)
+                    .with("CoordinatorEpoch", of.coordinator_epoch)
+                    .with("CurrentTxnStartOffset", of.transaction_start)
             };
             world.log(call.broker, led.key).producer_states().map(state).collect()
         },

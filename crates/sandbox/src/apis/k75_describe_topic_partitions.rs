@@ -3,7 +3,7 @@
 use super::{Answer, Call, array, ints, k03_metadata};
 use crate::{
     errors::{NONE, UNKNOWN_TOPIC_OR_PARTITION},
-    world::OFFSETS_TOPIC,
+    world::Coordinated,
 };
 use pointsman_wire::{Struct, Value};
 use std::collections::BTreeSet;
@@ -52,7 +52,7 @@ pub(super) fn handle(call: &Call<'_>) -> Answer {
                 .with("ErrorCode", NONE)
                 .with("Name", name)
                 .with("TopicId", Value::Uuid(topic.id.into_bytes()))
-                .with("IsInternal", name == OFFSETS_TOPIC)
+                .with("IsInternal", Coordinated::ALL.iter().any(|kind| kind.topic() == name))
                 .with("Partitions", array(told))
                 .with("TopicAuthorizedOperations", OPERATIONS),
         );

@@ -13,6 +13,11 @@ mod k20_delete_topics;
 mod k21_delete_records;
 mod k22_init_producer_id;
 mod k23_offset_for_leader_epoch;
+mod k24_add_partitions_to_txn;
+mod k25_add_offsets_to_txn;
+mod k26_end_txn;
+mod k27_write_txn_markers;
+mod k28_txn_offset_commit;
 mod k32_describe_configs;
 mod k35_describe_log_dirs;
 mod k36_sasl_authenticate;
@@ -22,7 +27,10 @@ mod k44_incremental_alter_configs;
 mod k55_describe_quorum;
 mod k60_describe_cluster;
 mod k61_describe_producers;
+mod k65_describe_transactions;
+mod k66_list_transactions;
 mod k75_describe_topic_partitions;
+mod transactions;
 
 use crate::world::{Shared, World};
 use pointsman_wire::{Struct, Value, tables};
@@ -34,14 +42,14 @@ use std::{
 use uuid::Uuid;
 
 /// The apis that the sandbox has. What is missing here is not offered to clients.
-const SERVED: [i16; 33] = [
-    0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 32, 33, 35, 36, 37, 42, 43, 44,
-    47, 55, 60, 61, 75,
+const SERVED: [i16; 40] = [
+    0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 32, 33, 35,
+    36, 37, 42, 43, 44, 47, 55, 60, 61, 65, 66, 75,
 ];
 
 /// The oldest versions that Apache Kafka 4 serves, where older ones are described (KIP-896).
-const OLDEST: [(i16, i16); 10] =
-    [(0, 3), (1, 4), (2, 1), (8, 2), (9, 1), (19, 2), (20, 1), (23, 2), (32, 1), (35, 1)];
+const OLDEST: [(i16, i16); 11] =
+    [(0, 3), (1, 4), (2, 1), (8, 2), (9, 1), (19, 2), (20, 1), (23, 2), (27, 1), (32, 1), (35, 1)];
 
 /// A client's connection.
 #[derive(Debug)]
@@ -134,8 +142,13 @@ pub(crate) async fn handle(call: Call<'_>, client: &mut Client) -> Answer {
         19 => Box::pin(k19_create_topics::handle(call)).await,
         20 => Box::pin(k20_delete_topics::handle(call)).await,
         21 => k21_delete_records::handle(&call),
-        22 => k22_init_producer_id::handle(&call),
+        22 => Box::pin(k22_init_producer_id::handle(call)).await,
         23 => k23_offset_for_leader_epoch::handle(&call),
+        24 => Box::pin(k24_add_partitions_to_txn::handle(call)).await,
+        25 => Box::pin(k25_add_offsets_to_txn::handle(call)).await,
+        26 => Box::pin(k26_end_txn::handle(call)).await,
+        27 => k27_write_txn_markers::handle(&call),
+        28 => Box::pin(k28_txn_offset_commit::handle(call, client)).await,
         32 => k32_describe_configs::handle(&call),
         35 => k35_describe_log_dirs::handle(&call),
         36 => k36_sasl_authenticate::handle(&call, client),
@@ -145,6 +158,8 @@ pub(crate) async fn handle(call: Call<'_>, client: &mut Client) -> Answer {
         55 => Box::pin(k55_describe_quorum::handle(call)).await,
         60 => k60_describe_cluster::handle(&call),
         61 => k61_describe_producers::handle(&call),
+        65 => k65_describe_transactions::handle(&call),
+        66 => k66_list_transactions::handle(&call),
         75 => k75_describe_topic_partitions::handle(&call),
         _ => Answer::Close,
     }

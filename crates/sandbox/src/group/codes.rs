@@ -18,4 +18,5 @@ pub(crate) const MEMBER_ID_REQUIRED: i16 = 79;
 pub(crate) const GROUP_MAX_SIZE_REACHED: i16 = 81;
 pub(crate) const FENCED_INSTANCE_ID: i16 = 82;
 pub(crate) const GROUP_SUBSCRIBED_TO_TOPIC: i16 = 86;
+pub(crate) const UNSTABLE_OFFSET_COMMIT: i16 = 88;
 pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;

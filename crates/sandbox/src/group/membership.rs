@@ -111,6 +111,20 @@ impl Group {
         Ok(())
     }
 
+    /// The same for a commit in a transaction: producers that do not say who they are may always commit, and a rebalance does
+    /// not keep anybody from it.
+    pub(super) fn check_pending_commit(&mut self, turn: &Turn<'_>, request: &MemberRef) -> Result<(), i16> {
+        let anonymous = request.member_id.is_empty() && request.instance_id.is_none();
+        if request.generation < 0 && (anonymous || self.state == State::Empty) {
+            return Ok(());
+        }
+        self.check_generation(request)?;
+        if let Some(member) = self.member_mut(&request.member_id) {
+            member.heard(turn.now);
+        }
+        Ok(())
+    }
+
     /// May this member, or this client without membership, store offsets? A commit keeps a session alive.
     pub(super) fn check_commit(&mut self, turn: &Turn<'_>, request: &MemberRef) -> Result<(), i16> {
         let anonymous = request.member_id.is_empty() && request.instance_id.is_none();

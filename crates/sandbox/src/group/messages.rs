@@ -125,6 +125,13 @@ pub(crate) struct Committed {
     pub(crate) metadata: String,
 }
 
+/// A stored offset, and when it came: commits are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) committed: Committed,
+    pub(super) order: u64,
+}
+
 /// A group as DescribeGroups shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Description {

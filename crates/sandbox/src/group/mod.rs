@@ -8,7 +8,7 @@
 //! What Kafka keeps in its log survives a change of the coordinator: offsets, and the last generation that has an assignment
 //! or no members. See [`Groups::unload`].
 //!
-//! Left out: the consumer, share and streams protocols, transactional commits, and the expiry of offsets and empty groups.
+//! Left out: the consumer, share and streams protocols, and the expiry of offsets and empty groups.
 
 mod codes;
 pub(crate) mod handlers;
@@ -73,11 +73,13 @@ pub(crate) struct Groups {
     config: GroupConfig,
     groups: BTreeMap<String, Group>,
     tickets: Tickets,
+    /// Commits so far, of all groups.
+    commits: u64,
 }
 
 impl Groups {
     pub(crate) fn new(config: GroupConfig) -> Self {
-        Self { config, groups: BTreeMap::new(), tickets: Tickets::default() }
+        Self { config, groups: BTreeMap::new(), tickets: Tickets::default(), commits: 0 }
     }
 
     /// JoinGroup. The group is made if it does not exist and the member is new.

@@ -11,7 +11,7 @@
 use super::{
     GroupConfig, codes,
     member::Member,
-    messages::{Committed, Description, JoinReply, JoinedMember, Listed, Protocol, check},
+    messages::{Description, JoinReply, JoinedMember, Listed, Protocol, Stored, check},
     subscription,
     tickets::Tickets,
 };
@@ -107,7 +107,9 @@ pub(super) struct Group {
     pub(super) join_phase: Option<JoinPhase>,
     /// By then every member must have sent its SyncGroup.
     pub(super) sync_ends: Option<Instant>,
-    pub(super) offsets: BTreeMap<String, BTreeMap<i32, Committed>>,
+    pub(super) offsets: BTreeMap<String, BTreeMap<i32, Stored>>,
+    /// By producer, topic and partition: they count when the producer's transaction is committed.
+    pub(super) pending_offsets: BTreeMap<i64, BTreeMap<(String, i32), Stored>>,
     saved: Saved,
 }
 
@@ -128,6 +130,7 @@ impl Group {
             join_phase: None,
             sync_ends: None,
             offsets: BTreeMap::new(),
+            pending_offsets: BTreeMap::new(),
             saved: Saved::default(),
         }
     }
@@ -305,6 +308,7 @@ impl Group {
             leader: saved.leader.clone(),
             members: saved.members.clone(),
             offsets: std::mem::take(&mut self.offsets),
+            pending_offsets: std::mem::take(&mut self.pending_offsets),
             saved,
             ..Self::new(&self.id)
         };

@@ -1,12 +1,14 @@
 //! A record batch as a broker keeps it: checked once, placed by patching its header.
 
+use super::transactions::Marker;
 use crate::errors::{CORRUPT_MESSAGE, INVALID_RECORD, MESSAGE_TOO_LARGE};
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use pointsman_wire::{
     BatchHeader,
     batch::{
-        ATTRIBUTES_AT, BASE_TIMESTAMP_AT, CRC_AT, HEADER_LEN, LOG_OVERHEAD, MAX_TIMESTAMP_AT,
-        patch_base_offset, patch_partition_leader_epoch,
+        ATTRIBUTES_AT, BASE_TIMESTAMP_AT, BATCH_LENGTH_AT, CONTROL, CRC_AT, HEADER_LEN, LOG_OVERHEAD,
+        MAGIC_AT, MAX_TIMESTAMP_AT, PARTITION_LEADER_EPOCH_AT, TRANSACTIONAL, patch_base_offset,
+        patch_partition_leader_epoch,
     },
 };
 
@@ -31,6 +33,8 @@ pub(crate) struct Batch {
     pub(crate) last: i64,
     pub(crate) epoch: i32,
     pub(crate) max_timestamp: i64,
+    /// Set: this is a control batch, which ends a transaction.
+    pub(crate) marker: Option<Marker>,
     append_time: i64,
 }
 
@@ -58,7 +62,27 @@ impl Batch {
         let max_timestamp = int64(&bytes, MAX_TIMESTAMP_AT);
         let (base, last) = (header.base_offset, header.last_offset());
         let bytes = bytes.freeze();
-        Ok(Self { bytes, header, base, last, epoch: -1, max_timestamp, append_time })
+        Ok(Self { bytes, header, base, last, epoch: -1, max_timestamp, marker: None, append_time })
+    }
+
+    /// The control batch that ends a producer's transaction.
+    pub(crate) fn end(producer: i64, epoch: i16, marker: Marker, now_ms: i64) -> Self {
+        let bytes = control_batch(producer, epoch, marker, now_ms);
+        let header = BatchHeader {
+            base_offset: 0,
+            batch_length: i32::try_from(bytes.len() - LOG_OVERHEAD).unwrap_or(0),
+            partition_leader_epoch: -1,
+            magic: 2,
+            attributes: TRANSACTIONAL | CONTROL,
+            last_offset_delta: 0,
+            producer_id: producer,
+            producer_epoch: epoch,
+            base_sequence: -1,
+            records_count: 1,
+        };
+        debug_assert_eq!(BatchHeader::parse(&bytes), Some(header));
+        let marker = Some(marker);
+        Self { bytes, header, base: 0, last: 0, epoch: -1, max_timestamp: now_ms, marker, append_time: -1 }
     }
 
     /// The time that a broker answers: −1 for the producer's own.
@@ -98,6 +122,39 @@ impl Batch {
         }
         (self.last, self.max_timestamp)
     }
+}
+
+/// A batch of one record: key (version, type), value (version, coordinator epoch), as in KIP-98.
+fn control_batch(producer: i64, epoch: i16, marker: Marker, now_ms: i64) -> Bytes {
+    // Its length, attributes, deltas of time and offset, a key of 4 bytes, a value of 6, no headers; zigzag varints.
+    const RECORD: [u8; 5] = [16 << 1, 0, 0, 0, 4 << 1];
+    let mut batch = BytesMut::new();
+    batch.put_bytes(0, BATCH_LENGTH_AT);
+    batch.put_i32(0);
+    batch.put_i32(-1);
+    batch.put_i8(2);
+    batch.put_u32(0);
+    batch.put_i16(TRANSACTIONAL | CONTROL);
+    batch.put_i32(0);
+    batch.put_i64(now_ms);
+    batch.put_i64(now_ms);
+    batch.put_i64(producer);
+    batch.put_i16(epoch);
+    batch.put_i32(-1);
+    batch.put_i32(1);
+    batch.put_slice(&RECORD);
+    batch.put_i16(0);
+    batch.put_i16(i16::from(marker.commit));
+    batch.put_u8(6 << 1);
+    batch.put_i16(0);
+    batch.put_i32(marker.coordinator_epoch);
+    batch.put_u8(0);
+    debug_assert_eq!((batch[MAGIC_AT], batch[PARTITION_LEADER_EPOCH_AT]), (2, 0xff));
+    let length = u32::try_from(batch.len() - LOG_OVERHEAD).unwrap_or(0);
+    batch[BATCH_LENGTH_AT..LOG_OVERHEAD].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
+    batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
+    batch.freeze()
 }
 
 /// The timestamp and offset deltas of the record at the front, which is then passed.

@@ -1,12 +1,15 @@
-//! One replica of one partition: batches in memory, leader epochs, producer states.
+//! One replica of one partition: batches in memory, leader epochs, producer states, transactions.
 //!
 //! A broker's log is a prefix of what its leader wrote, until leaders change; then it is cut where the two part, as KIP-101
 //! has it. The sandbox copies between replicas by calling, not by fetching, but what is copied and what is cut is the same.
 
 mod batch;
 mod producers;
+mod transactions;
 
 pub(crate) use batch::{Batch, TimestampType};
+pub(crate) use producers::ProducerState;
+pub(crate) use transactions::{Aborted, Marker};
 
 use crate::errors::{NONE, OFFSET_OUT_OF_RANGE};
 use bytes::{Bytes, BytesMut};
@@ -75,9 +78,49 @@ impl ReplicaLog {
         Ok(Appended { base, end: self.end, append_time, duplicate: false })
     }
 
+    /// Ends a producer's transaction as the leader of `epoch`, and answers the offset of the marker.
+    pub(crate) fn end_transaction(
+        &mut self,
+        producer: (i64, i16),
+        marker: Marker,
+        epoch: i32,
+        now_ms: i64,
+    ) -> Result<i64, i16> {
+        self.producers.check_end(producer.0, producer.1, marker)?;
+        let mut batch = Batch::end(producer.0, producer.1, marker, now_ms);
+        let base = self.end;
+        batch.place(base, epoch);
+        self.push(batch);
+        Ok(base)
+    }
+
+    /// Has this producer a transaction open here, in this epoch?
+    pub(crate) fn is_open(&self, producer: i64, epoch: i16) -> bool {
+        self.producers.is_open(producer, epoch)
+    }
+
+    /// Has this producer written here?
+    pub(crate) fn knows(&self, producer: i64) -> bool {
+        self.producers.knows(producer)
+    }
+
+    /// Everything below is decided and in all in-sync replicas: what readers of committed records may have.
+    pub(crate) fn last_stable(&self) -> i64 {
+        let undecided = self.producers.transactions.first_undecided(self.high_watermark);
+        undecided.map_or(self.high_watermark, |first| first.max(self.start).min(self.high_watermark))
+    }
+
+    /// Aborted transactions that have records from `from` up to `below`.
+    pub(crate) fn aborted(&self, from: i64, below: i64) -> impl Iterator<Item = Aborted> + '_ {
+        self.producers.transactions.aborted(from, below)
+    }
+
     fn push(&mut self, batch: Batch) {
         if self.last_epoch() != batch.epoch {
             self.epochs.push((batch.epoch, batch.base));
+        }
+        if batch.marker.is_some() {
+            self.producers.transactions.forget(self.start, self.high_watermark);
         }
         self.producers.note(&batch);
         self.end = batch.last + 1;
@@ -144,6 +187,7 @@ impl ReplicaLog {
             }
         }
         self.start = offset.min(self.end);
+        self.producers.transactions.forget(self.start, self.high_watermark);
         let first = self.epochs.partition_point(|(_, start)| *start <= self.start).saturating_sub(1);
         self.epochs.drain(..first);
         if let Some(first) = self.epochs.first_mut() {
@@ -190,6 +234,18 @@ impl ReplicaLog {
                 all.freeze()
             }
         })
+    }
+
+    /// Where the batches end that [`Self::read`] gave for `offset`, by their bytes.
+    pub(crate) fn end_of_read(&self, offset: i64, bytes: usize) -> i64 {
+        let from = self.batches.partition_point(|b| b.last < offset);
+        let mut left = bytes;
+        let within = |b: &&Batch| {
+            let whole = left >= b.bytes.len();
+            left = left.saturating_sub(b.bytes.len());
+            whole
+        };
+        self.batches.range(from..).take_while(within).last().map_or(offset, |b| b.last + 1)
     }
 
     /// Bytes between `offset` and `below`, without copying any.
@@ -242,8 +298,8 @@ impl ReplicaLog {
         self.epochs.get(after.saturating_sub(1)).map_or(-1, |(epoch, _)| *epoch)
     }
 
-    /// Every producer that has state here: id, epoch, last sequence, last timestamp.
-    pub(crate) fn producer_states(&self) -> impl Iterator<Item = (i64, i16, i32, i64)> + '_ {
+    /// Every producer that has state here.
+    pub(crate) fn producer_states(&self) -> impl Iterator<Item = ProducerState> + '_ {
         self.producers.states()
     }
 }
@@ -254,4 +310,4 @@ pub(crate) fn code<T>(result: &Result<T, i16>) -> i16 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,18 +1,28 @@
-//! What a log remembers of idempotent producers: each one's epoch and its last five batches.
+//! What a log remembers of producers: each one's epoch, its last five batches, and the transaction it has open here.
 
-use super::Batch;
-use crate::errors::{INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER};
+use super::{
+    Batch,
+    transactions::{Marker, OpenAndEnded},
+};
+use crate::errors::{
+    INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE, OUT_OF_ORDER_SEQUENCE_NUMBER, TRANSACTION_COORDINATOR_FENCED,
+};
 use std::collections::{HashMap, VecDeque};
 
 /// A retry is recognised among so many batches of a producer.
 const REMEMBERED: usize = 5;
 
 #[derive(Debug, Default)]
-pub(super) struct Producers(HashMap<i64, Producer>);
+pub(super) struct Producers {
+    by_id: HashMap<i64, Producer>,
+    pub(super) transactions: OpenAndEnded,
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Producer {
     epoch: i16,
+    /// Of the coordinator that ended its last transaction, −1 for none.
+    coordinator_epoch: i32,
     last_timestamp: i64,
     batches: VecDeque<Known>,
 }
@@ -24,6 +34,25 @@ pub(super) struct Known {
     pub(super) offset: i64,
     pub(super) last_offset: i64,
     pub(super) append_time: i64,
+}
+
+/// A producer as DescribeProducers shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ProducerState {
+    pub(crate) id: i64,
+    pub(crate) epoch: i16,
+    /// −1: none since the last end of a transaction that raised the epoch.
+    pub(crate) last_sequence: i32,
+    pub(crate) last_timestamp: i64,
+    pub(crate) coordinator_epoch: i32,
+    /// −1: no transaction is open.
+    pub(crate) transaction_start: i64,
+}
+
+impl Producer {
+    fn new(epoch: i16) -> Self {
+        Self { epoch, coordinator_epoch: -1, last_timestamp: -1, batches: VecDeque::new() }
+    }
 }
 
 impl Producers {
@@ -45,42 +74,87 @@ impl Producers {
             Some(last) if epoch == producer.epoch => next(last.last),
             _ => 0,
         };
-        if first == expected { Ok(()) } else { Err(OUT_OF_ORDER_SEQUENCE_NUMBER) }
+        if first != expected {
+            return Err(OUT_OF_ORDER_SEQUENCE_NUMBER);
+        }
+        let open = self.transactions.start(batch.header.producer_id).is_some();
+        if open && !batch.header.is_transactional() { Err(INVALID_TXN_STATE) } else { Ok(()) }
+    }
+
+    /// May this transaction be ended by this coordinator?
+    pub(super) fn check_end(&self, id: i64, epoch: i16, marker: Marker) -> Result<(), i16> {
+        match self.by_id.get(&id) {
+            Some(producer) if epoch < producer.epoch => Err(INVALID_PRODUCER_EPOCH),
+            Some(producer) if marker.coordinator_epoch < producer.coordinator_epoch => {
+                Err(TRANSACTION_COORDINATOR_FENCED)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Has this producer a transaction open here, in this epoch?
+    pub(super) fn is_open(&self, id: i64, epoch: i16) -> bool {
+        self.by_id.get(&id).is_some_and(|p| p.epoch == epoch) && self.transactions.start(id).is_some()
+    }
+
+    /// Is anything known of this producer?
+    pub(super) fn knows(&self, id: i64) -> bool {
+        self.by_id.contains_key(&id)
     }
 
     /// A batch is in the log.
     pub(super) fn note(&mut self, batch: &Batch) {
-        if batch.header.producer_id < 0 {
+        let id = batch.header.producer_id;
+        if id < 0 {
             return;
         }
-        let producer = self.0.entry(batch.header.producer_id).or_default();
-        if producer.epoch != batch.header.producer_epoch {
-            *producer = Producer { epoch: batch.header.producer_epoch, ..Producer::default() };
+        let epoch = batch.header.producer_epoch;
+        let producer = self.by_id.entry(id).or_insert_with(|| Producer::new(epoch));
+        if producer.epoch != epoch {
+            *producer = Producer { coordinator_epoch: producer.coordinator_epoch, ..Producer::new(epoch) };
         }
         producer.last_timestamp = batch.max_timestamp;
-        if producer.batches.len() == REMEMBERED {
-            producer.batches.pop_front();
+        if let Some(marker) = batch.marker {
+            producer.coordinator_epoch = marker.coordinator_epoch;
+            self.transactions.end(id, batch.base, marker.commit);
+            return;
+        }
+        producer.remember(batch);
+        if batch.header.is_transactional() {
+            self.transactions.begin(id, batch.base);
+        }
+    }
+
+    pub(super) fn states(&self) -> impl Iterator<Item = ProducerState> + '_ {
+        self.by_id.iter().map(|(id, producer)| ProducerState {
+            id: *id,
+            epoch: producer.epoch,
+            last_sequence: producer.batches.back().map_or(-1, |b| b.last),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            transaction_start: self.transactions.start(*id).unwrap_or(-1),
+        })
+    }
+
+    fn of(&self, batch: &Batch) -> Option<&Producer> {
+        self.by_id.get(&batch.header.producer_id).filter(|_| batch.header.producer_id >= 0)
+    }
+}
+
+impl Producer {
+    fn remember(&mut self, batch: &Batch) {
+        if self.batches.len() == REMEMBERED {
+            self.batches.pop_front();
         }
         let (first, last) = sequences(batch);
         let append_time = batch.append_time();
-        producer.batches.push_back(Known {
+        self.batches.push_back(Known {
             first,
             last,
             offset: batch.base,
             last_offset: batch.last,
             append_time,
         });
-    }
-
-    pub(super) fn states(&self) -> impl Iterator<Item = (i64, i16, i32, i64)> + '_ {
-        let state = |(id, p): (&i64, &Producer)| {
-            (*id, p.epoch, p.batches.back().map_or(-1, |b| b.last), p.last_timestamp)
-        };
-        self.0.iter().map(state)
-    }
-
-    fn of(&self, batch: &Batch) -> Option<&Producer> {
-        self.0.get(&batch.header.producer_id).filter(|_| batch.header.producer_id >= 0)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::*;
 use crate::errors::{
-    CORRUPT_MESSAGE, INVALID_PRODUCER_EPOCH, INVALID_RECORD, MESSAGE_TOO_LARGE, OUT_OF_ORDER_SEQUENCE_NUMBER,
+    CORRUPT_MESSAGE, INVALID_PRODUCER_EPOCH, INVALID_RECORD, INVALID_TXN_STATE, MESSAGE_TOO_LARGE,
+    OUT_OF_ORDER_SEQUENCE_NUMBER, TRANSACTION_COORDINATOR_FENCED,
 };
 use pointsman_wire::batch::{
     ATTRIBUTES_AT, BASE_SEQUENCE_AT, BATCH_LENGTH_AT, CRC_AT, HEADER_LEN, LAST_OFFSET_DELTA_AT, LOG_OVERHEAD,
-    MAGIC_AT, MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORDS_COUNT_AT,
+    MAGIC_AT, MAX_TIMESTAMP_AT, PRODUCER_EPOCH_AT, PRODUCER_ID_AT, RECORDS_COUNT_AT, TRANSACTIONAL,
 };
 
 const MAX: usize = 1 << 20;
@@ -23,9 +24,21 @@ fn raw(records: i32, producer: Option<(i64, i16, i32)>) -> Vec<u8> {
     put(PRODUCER_ID_AT, &id.to_be_bytes());
     put(PRODUCER_EPOCH_AT, &epoch.to_be_bytes());
     put(BASE_SEQUENCE_AT, &sequence.to_be_bytes());
+    sign(&mut batch);
+    batch
+}
+
+fn sign(batch: &mut [u8]) {
     let crc = crc32c::crc32c(&batch[ATTRIBUTES_AT..]);
     batch[CRC_AT..CRC_AT + 4].copy_from_slice(&crc.to_be_bytes());
-    batch
+}
+
+/// The same as part of a transaction.
+pub(crate) fn transactional_bytes(id: i64, epoch: i16, sequence: i32, records: i32) -> Vec<u8> {
+    let mut bytes = raw(records, Some((id, epoch, sequence)));
+    bytes[ATTRIBUTES_AT..ATTRIBUTES_AT + 2].copy_from_slice(&TRANSACTIONAL.to_be_bytes());
+    sign(&mut bytes);
+    bytes
 }
 
 fn batch(records: i32) -> Batch {
@@ -226,4 +239,106 @@ fn whoever_follows_has_the_leaders_log() {
             logs[leader] = led;
         }
     }
+}
+
+fn transactional(id: i64, epoch: i16, sequence: i32, records: i32) -> Batch {
+    let bytes = transactional_bytes(id, epoch, sequence, records);
+    Batch::produced(&bytes, MAX, TimestampType::Create).expect("a good batch")
+}
+
+const COMMIT: Marker = Marker { commit: true, coordinator_epoch: 3 };
+const ABORT: Marker = Marker { commit: false, coordinator_epoch: 3 };
+
+/// A log in which producer 1 has written, and then producer 2.
+fn two_open() -> ReplicaLog {
+    let mut log = ReplicaLog::default();
+    log.lead(0);
+    log.append(transactional(1, 0, 0, 2), 0).expect("appended");
+    log.append(transactional(2, 0, 0, 1), 0).expect("appended");
+    log.high_watermark = log.end();
+    log
+}
+
+#[test]
+fn a_marker_is_a_batch_that_clients_can_read() {
+    let mut log = two_open();
+    assert_eq!(log.end_transaction((1, 0), ABORT, 0, 77), Ok(3));
+    let bytes = log.read(3, 4, MAX, true).expect("it is there");
+    let header = pointsman_wire::BatchHeader::parse(&bytes).expect("a batch");
+    assert!(header.is_control() && header.is_transactional());
+    assert_eq!(usize::try_from(header.batch_length).expect("small") + LOG_OVERHEAD, bytes.len());
+    assert_eq!(bytes[CRC_AT..CRC_AT + 4], crc32c::crc32c(&bytes[ATTRIBUTES_AT..]).to_be_bytes());
+    assert_eq!(bytes[HEADER_LEN..], [32, 0, 0, 0, 8, 0, 0, 0, 0, 12, 0, 0, 0, 0, 0, 3, 0]);
+}
+
+#[test]
+fn what_is_stable_ends_where_the_first_open_transaction_begins() {
+    let mut log = two_open();
+    assert_eq!(log.last_stable(), 0);
+    log.end_transaction((1, 0), COMMIT, 0, 0).expect("ended");
+    assert_eq!(log.last_stable(), 0, "the marker can still be lost");
+    log.high_watermark = log.end();
+    assert_eq!(log.last_stable(), 2);
+    log.end_transaction((2, 0), ABORT, 0, 0).expect("ended");
+    log.high_watermark = log.end();
+    assert_eq!(log.last_stable(), 5);
+}
+
+#[test]
+fn aborted_transactions_are_told_to_who_reads_into_them() {
+    let mut log = two_open();
+    log.end_transaction((2, 0), ABORT, 0, 0).expect("ended");
+    log.high_watermark = log.end();
+    let aborted = |from, below| log.aborted(from, below).collect::<Vec<_>>();
+    let two = [Aborted { producer: 2, first: 2 }];
+    assert_eq!(aborted(0, 4), two);
+    assert_eq!(aborted(3, 4), two, "from its marker on");
+    assert_eq!(aborted(0, 2), [], "before it");
+    assert_eq!(aborted(4, 4), [], "behind it");
+}
+
+#[test]
+fn followers_and_cut_logs_know_the_same_transactions() {
+    let mut leader = two_open();
+    let mut follower = ReplicaLog::default();
+    follower.follow(&leader);
+    assert_eq!((follower.last_stable(), follower.is_open(1, 0)), (0, true));
+    let mut other = ReplicaLog::default();
+    other.follow(&leader);
+    // A marker that only the old leader has is undone.
+    leader.end_transaction((1, 0), COMMIT, 0, 0).expect("ended");
+    other.lead(1);
+    other.append(batch(1), 1).expect("appended");
+    leader.follow(&other);
+    assert!(leader.is_open(1, 0));
+    leader.high_watermark = leader.end();
+    assert_eq!(leader.last_stable(), 0);
+}
+
+#[test]
+fn an_end_of_an_older_epoch_or_of_an_older_coordinator_is_refused() {
+    let mut log = two_open();
+    log.end_transaction((1, 5), COMMIT, 0, 0).expect("ended");
+    assert_eq!(log.end_transaction((1, 4), COMMIT, 0, 0), Err(INVALID_PRODUCER_EPOCH));
+    let older = Marker { coordinator_epoch: 2, ..COMMIT };
+    assert_eq!(log.end_transaction((1, 5), older, 0, 0), Err(TRANSACTION_COORDINATOR_FENCED));
+    assert_eq!(log.append(transactional(1, 0, 2, 1), 0), Err(INVALID_PRODUCER_EPOCH), "a late batch");
+    assert!(log.append(transactional(1, 5, 0, 1), 0).is_ok(), "sequences begin anew");
+}
+
+#[test]
+fn a_producer_writes_nothing_beside_its_open_transaction() {
+    let mut log = two_open();
+    assert_eq!(log.append(from(1, 0, 2, 1), 0), Err(INVALID_TXN_STATE));
+    log.end_transaction((1, 0), COMMIT, 0, 0).expect("ended");
+    assert!(log.append(from(1, 0, 2, 1), 0).is_ok());
+}
+
+#[test]
+fn a_read_ends_where_its_batches_end() {
+    let log = two_open();
+    let one = log.read(1, 3, 1, true).expect("a batch").len();
+    assert_eq!(log.end_of_read(1, one), 2);
+    assert_eq!(log.end_of_read(1, log.read(1, 3, MAX, true).expect("batches").len()), 3);
+    assert_eq!(log.end_of_read(1, 0), 1);
 }

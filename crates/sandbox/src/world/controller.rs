@@ -1,6 +1,6 @@
 //! The controllers: who of them is active, which brokers live, who leads what.
 
-use super::{Image, LogKey, OFFSETS_PARTITIONS, OFFSETS_TOPIC, Partition, Topic, World, group_partition};
+use super::{Image, LogKey, Partition, Topic, World};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -22,33 +22,9 @@ impl World {
         }
         self.spread();
         self.replicate_all();
-        self.move_groups(now);
+        self.move_coordinators(now);
         self.groups.tick(now);
-    }
-
-    /// Does this broker serve the groups of that partition?
-    pub(crate) fn coordinates(&self, broker: usize, partition: i32) -> bool {
-        let served = usize::try_from(partition).ok().and_then(|p| self.coordinators.get(p));
-        served.is_some_and(|by| *by == Some(broker))
-    }
-
-    /// Groups whose coordinator is gone are served by the next one, which has read their log.
-    fn move_groups(&mut self, now: Instant) {
-        for partition in 0..OFFSETS_PARTITIONS {
-            let leader = self.image.partition(OFFSETS_TOPIC, partition).and_then(|p| p.leader);
-            let leader = leader.filter(|b| self.brokers[*b].up);
-            let index = usize::try_from(partition).unwrap_or(0);
-            if self.coordinators[index] != leader {
-                let here = |group: &str| group_partition(group) == partition;
-                if self.coordinators[index].is_some() {
-                    self.groups.unload(here);
-                }
-                if leader.is_some() {
-                    self.groups.load(now, here);
-                }
-                self.coordinators[index] = leader;
-            }
-        }
+        self.run_transactions();
     }
 
     /// Is there an active controller that this broker can reach? Only then can metadata be changed through it.

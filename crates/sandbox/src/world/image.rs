@@ -4,10 +4,27 @@
 use std::{collections::BTreeMap, sync::Arc};
 use uuid::Uuid;
 
-/// The topic of committed offsets.
-pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
-/// Partitions of it.
-pub(crate) const OFFSETS_PARTITIONS: i32 = 4;
+/// What brokers coordinate: each kind has a topic, whose leaders are the coordinators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Coordinated {
+    Groups,
+    Transactions,
+}
+
+impl Coordinated {
+    pub(crate) const ALL: [Self; 2] = [Self::Groups, Self::Transactions];
+
+    /// The topic of committed offsets, or that of transactions.
+    pub(crate) const fn topic(self) -> &'static str {
+        match self {
+            Self::Groups => "__consumer_offsets",
+            Self::Transactions => "__transaction_state",
+        }
+    }
+}
+
+/// Partitions of each of these topics.
+pub(crate) const COORDINATOR_PARTITIONS: i32 = 4;
 
 /// One state of the metadata. Brokers are named by their index, which is the node id less the base.
 #[derive(Debug, Clone, Default)]
@@ -53,9 +70,9 @@ impl Image {
         self.fenced.iter().enumerate().filter(|(_, fenced)| !**fenced).map(|(broker, _)| broker)
     }
 
-    /// The broker that serves a group; `None`: nobody does now.
-    pub(crate) fn coordinator(&self, group: &str) -> Option<usize> {
-        self.partition(OFFSETS_TOPIC, group_partition(group))?.leader
+    /// The broker that serves a group or a transactional id; `None`: nobody does now.
+    pub(crate) fn coordinator(&self, kind: Coordinated, key: &str) -> Option<usize> {
+        self.partition(kind.topic(), key_partition(key))?.leader
     }
 }
 
@@ -66,10 +83,10 @@ impl Topic {
     }
 }
 
-/// The partition of the offsets topic that a group's data is in: Java's hash of the name, as Kafka has it.
-pub(crate) fn group_partition(group: &str) -> i32 {
-    let hash = group.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
-    (hash & i32::MAX) % OFFSETS_PARTITIONS
+/// The partition that the data of a group or a transactional id is in: Java's hash of the name, as Kafka has it.
+pub(crate) fn key_partition(key: &str) -> i32 {
+    let hash = key.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    (hash & i32::MAX) % COORDINATOR_PARTITIONS
 }
 
 #[cfg(test)]
@@ -79,8 +96,8 @@ mod tests {
     #[test]
     fn groups_are_spread_as_java_does() {
         // "abc".hashCode() is 96354.
-        assert_eq!(group_partition("abc"), 96354 % OFFSETS_PARTITIONS);
+        assert_eq!(key_partition("abc"), 96354 % COORDINATOR_PARTITIONS);
         // The hash of this one is Integer.MIN_VALUE: its absolute value does not exist.
-        assert_eq!(group_partition("polygenelubricants"), 0);
+        assert_eq!(key_partition("polygenelubricants"), 0);
     }
 }

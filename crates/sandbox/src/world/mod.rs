@@ -1,10 +1,13 @@
-//! Everything the brokers of one cluster share, under one lock: metadata, logs, groups, and what is broken.
+//! Everything the brokers of one cluster share, under one lock: metadata, logs, groups, transactions, and what is broken.
 
 mod controller;
+mod coordinators;
 mod image;
 mod replication;
+mod transactions;
 
-pub(crate) use image::{Image, OFFSETS_PARTITIONS, OFFSETS_TOPIC, Partition, Topic, group_partition};
+pub(crate) use image::{COORDINATOR_PARTITIONS, Coordinated, Image, Partition, Topic, key_partition};
+pub(crate) use transactions::Joins;
 
 use crate::{
     fault::Injected,
@@ -12,11 +15,12 @@ use crate::{
     log::ReplicaLog,
     sessions::Sessions,
     spec::ClusterSpec,
+    transactions::Transactions,
 };
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -61,6 +65,7 @@ pub(crate) struct World {
     pub(crate) image: Arc<Image>,
     pub(crate) brokers: Vec<Broker>,
     pub(crate) groups: Groups,
+    pub(crate) transactions: Transactions,
     pub(crate) next_producer_id: i64,
     /// SASL refuses everybody.
     pub(crate) refuse_credentials: bool,
@@ -70,8 +75,14 @@ pub(crate) struct World {
     pub(crate) controller_epoch: i32,
     election_at: Option<Instant>,
     last_noop: Instant,
-    /// The broker that serves each partition of the groups' log.
-    coordinators: [Option<usize>; OFFSETS_PARTITIONS as usize],
+    /// The broker that serves each partition of the coordinators' topics, by kind.
+    coordinators: [[Option<usize>; COORDINATOR_PARTITIONS as usize]; Coordinated::ALL.len()],
+}
+
+/// Milliseconds since 1970, as clients see the time.
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The state, and a bell for those who wait for a change.
@@ -106,6 +117,7 @@ impl Shared {
             brokers: ports.iter().map(broker).collect(),
             image,
             groups,
+            transactions: Transactions::default(),
             next_producer_id: 0,
             refuse_credentials: false,
             injected: Vec::new(),
@@ -113,7 +125,7 @@ impl Shared {
             controller_epoch: 0,
             election_at: Some(now),
             last_noop: now,
-            coordinators: [None; OFFSETS_PARTITIONS as usize],
+            coordinators: [[None; COORDINATOR_PARTITIONS as usize]; Coordinated::ALL.len()],
             spec,
         };
         world.tick(now);

@@ -423,4 +423,95 @@ def group_offsets(facts):
     one.close()
 
 
+UNCOMMITTED = {"isolation_level": "read_uncommitted"}
+COMMITTED = {"isolation_level": "read_committed"}
+
+
+def transactional(of):
+    one = KafkaProducer(**common, transactional_id=suite.name(of))
+    one.init_transactions()
+    return one
+
+
+def send(one, name, *values):
+    for value in values:
+        one.send(name, value.encode(), partition=0).get(20)
+
+
+def values(name, count):
+    return [record.value.decode() for record in read(name, count, **COMMITTED)]
+
+
+def end(name, isolation):
+    one, at = consumer(**isolation), TopicPartition(name, 0)
+    try:
+        return one.end_offsets([at])[at]
+    finally:
+        one.close()
+
+
+def stable(name, expected):
+    """The last stable offset: markers are written after the commit is answered."""
+    return seen("stable offset", lambda: end(name, COMMITTED), expected)
+
+
+@suite.case
+def txn_commit_abort(facts):
+    name = topic("txn-both")
+    one = transactional("txn-both")
+    one.begin_transaction()
+    send(one, name, "x0", "x1")
+    one.abort_transaction()
+    one.begin_transaction()
+    send(one, name, "v0", "v1", "v2")
+    one.commit_transaction()
+    facts["committed"] = values(name, 3)
+    facts["all"] = len(read(name, 5, **UNCOMMITTED))
+
+
+@suite.case
+def txn_open(facts):
+    name = topic("txn-open")
+    one = transactional("txn-open")
+    one.begin_transaction()
+    send(one, name, "v0")
+    one.commit_transaction()
+    one.begin_transaction()
+    send(one, name, "v1")
+    facts["stable_end"], facts["end"] = stable(name, 2), end(name, UNCOMMITTED)
+    one.commit_transaction()
+    facts["stable_after"] = stable(name, 4)
+
+
+@suite.case
+def txn_fencing(facts):
+    name = topic("txn-fencing")
+    old = transactional("txn-fencing")
+    old.begin_transaction()
+    send(old, name, "old")
+    new = transactional("txn-fencing")
+    new.begin_transaction()
+    send(new, name, "new")
+    new.commit_transaction()
+    facts["fenced"] = error(old.commit_transaction) in [47, 90]
+    facts["read"] = values(name, 1)
+
+
+@suite.case
+def txn_offsets(facts):
+    name, group = topic("txn-offsets"), suite.name("txn-offsets")
+    fill(name, 10)
+    at, one = TopicPartition(name, 0), transactional("txn-offsets")
+    reader = consumer(group_id=group, max_poll_records=5)
+    reader.subscribe([name])
+    take(reader, 5)
+    for fact, finish in [("aborted", one.abort_transaction), ("committed", one.commit_transaction)]:
+        one.begin_transaction()
+        one.send_offsets_to_transaction({at: OffsetAndMetadata(5, "", -1)}, reader.group_metadata())
+        finish()
+        look = lambda: -1 if (found := reader.committed(at)) is None else found
+        facts[fact] = seen("the end of the transaction", look, 5 if fact == "committed" else -1)
+    reader.close()
+
+
 suite.run()

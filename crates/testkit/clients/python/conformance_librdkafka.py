@@ -6,6 +6,7 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     ConsumerGroupTopicPartitions,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Producer,
@@ -435,6 +436,107 @@ def group_offsets(facts):
     one.subscribe([name])
     facts["resumed_at"] = take(one, 1)[0].offset()
     one.close()
+
+
+UNCOMMITTED = {"isolation.level": "read_uncommitted"}
+COMMITTED = {"isolation.level": "read_committed"}
+
+
+def transactional(of):
+    one = Producer({**common, "transactional.id": suite.name(of)})
+    one.init_transactions(30)
+    return one
+
+
+def send(one, name, *values):
+    errors = []
+    for value in values:
+        one.produce(name, value, partition=0, on_delivery=lambda e, _: errors.append(e) if e else None)
+    one.flush(30)
+    if errors:
+        raise KafkaException(errors[0])
+
+
+def values(name, count):
+    return [message.value().decode() for message in read(name, count, **COMMITTED)]
+
+
+def end(name, isolation):
+    asked = {TopicPartition(name, 0): OffsetSpec.latest()}
+    one = AdminClient(common)
+    return made(one.list_offsets(asked, isolation_level=isolation))[0].offset
+
+
+def stable(name, expected):
+    """The last stable offset: markers are written after the commit is answered."""
+    return seen("stable offset", lambda: end(name, IsolationLevel.READ_COMMITTED), expected)
+
+
+@suite.case
+def txn_commit_abort(facts):
+    name = topic("txn-both")
+    one = transactional("txn-both")
+    one.begin_transaction()
+    send(one, name, "x0", "x1")
+    one.abort_transaction()
+    one.begin_transaction()
+    send(one, name, "v0", "v1", "v2")
+    one.commit_transaction()
+    facts["committed"] = values(name, 3)
+    facts["all"] = len(read(name, 5, **UNCOMMITTED))
+
+
+@suite.case
+def txn_open(facts):
+    name = topic("txn-open")
+    one = transactional("txn-open")
+    one.begin_transaction()
+    send(one, name, "v0")
+    one.commit_transaction()
+    one.begin_transaction()
+    send(one, name, "v1")
+    facts["stable_end"], facts["end"] = stable(name, 2), end(name, IsolationLevel.READ_UNCOMMITTED)
+    one.commit_transaction()
+    facts["stable_after"] = stable(name, 4)
+
+
+def is_fenced(call):
+    try:
+        call()
+        return False
+    except KafkaException as e:
+        return e.args[0].code() in [KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH]
+
+
+@suite.case
+def txn_fencing(facts):
+    name = topic("txn-fencing")
+    old = transactional("txn-fencing")
+    old.begin_transaction()
+    send(old, name, "old")
+    new = transactional("txn-fencing")
+    new.begin_transaction()
+    send(new, name, "new")
+    new.commit_transaction()
+    facts["fenced"] = is_fenced(lambda: old.commit_transaction(20))
+    facts["read"] = values(name, 1)
+
+
+@suite.case
+def txn_offsets(facts):
+    name, group = topic("txn-offsets"), suite.name("txn-offsets")
+    fill(name, 10)
+    reader, one = consumer(**{"group.id": group}), transactional("txn-offsets")
+    reader.subscribe([name])
+    take(reader, 5)
+    at = TopicPartition(name, 0, 5)
+    for fact, finish in [("aborted", one.abort_transaction), ("committed", one.commit_transaction)]:
+        one.begin_transaction()
+        one.send_offsets_to_transaction([at], reader.consumer_group_metadata(), 20)
+        finish(20)
+        look = lambda: max(reader.committed([TopicPartition(name, 0)], 20)[0].offset, -1)
+        facts[fact] = seen("the end of the transaction", look, 5 if fact == "committed" else -1)
+    reader.close()
 
 
 suite.run()

@@ -3,7 +3,7 @@
 //! All programs use the same names and the same facts: numbers are protocol error codes, counts or milliseconds. What
 //! a library does not have stands in `without`.
 
-use super::Library::{self, KafkaPython};
+use super::Library::{self, KafkaPython, Librdkafka};
 
 /// What a case is about: a column of the client matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,13 +14,16 @@ pub enum Feature {
     Consume,
     /// Classic consumer groups.
     Group,
+    /// Transactions: commit, abort, fencing, offsets in them.
+    Transactions,
     /// Topics, settings, records, groups and brokers through an admin client.
     Admin,
 }
 
 impl Feature {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 4] = [Self::Produce, Self::Consume, Self::Group, Self::Admin];
+    pub const ALL: [Self; 5] =
+        [Self::Produce, Self::Consume, Self::Group, Self::Transactions, Self::Admin];
 
     /// The name used in the table.
     pub const fn name(self) -> &'static str {
@@ -28,6 +31,7 @@ impl Feature {
             Self::Produce => "produce",
             Self::Consume => "consume",
             Self::Group => "group",
+            Self::Transactions => "transactions",
             Self::Admin => "admin",
         }
     }
@@ -60,6 +64,10 @@ const fn consume(name: &'static str, expect: &'static str) -> ClientCase {
 
 const fn group(name: &'static str, expect: &'static str) -> ClientCase {
     case(Feature::Group, name, expect)
+}
+
+const fn txn(name: &'static str, expect: &'static str) -> ClientCase {
+    case(Feature::Transactions, name, expect)
 }
 
 const fn admin(name: &'static str, expect: &'static str) -> ClientCase {
@@ -149,4 +157,16 @@ pub const CASES: &[ClientCase] = &[
         r#"{"listed": true, "state": "stable", "members": 1, "not_empty": 68, "after": "empty", "gone": true}"#,
     ),
     group("group_offsets", r#"{"altered": 7, "resumed_at": 7}"#),
+    // Two aborted records, then three committed ones.
+    txn("txn_commit_abort", r#"{"committed": ["v0", "v1", "v2"], "all": 5}"#),
+    // One committed record and its marker, then an open transaction.
+    txn("txn_open", r#"{"stable_end": 2, "end": 3, "stable_after": 4}"#),
+    txn("txn_fencing", r#"{"fenced": true, "read": ["new"]}"#),
+    txn("txn_offsets", r#"{"aborted": -1, "committed": 5}"#),
+    // An administrator finds the open transaction and ends it in its partition.
+    txn(
+        "txn_admin",
+        r#"{"listed": true, "state": "ongoing", "partitions": 1, "begun_at": 0, "stable_after": 2}"#,
+    )
+    .without(&[Librdkafka, KafkaPython]),
 ];

@@ -11,22 +11,24 @@ use crate::clients::{self, ClientKind, Program};
 use crate::kafka::Kafka;
 use crate::process::run;
 
-const JAVA: [(&str, &str); 4] = [
+const JAVA: [(&str, &str); 5] = [
     ("Conformance.java", include_str!("../../clients/java/conformance/Conformance.java")),
     ("AdminCases.java", include_str!("../../clients/java/conformance/AdminCases.java")),
     ("GroupCases.java", include_str!("../../clients/java/conformance/GroupCases.java")),
     ("LogCases.java", include_str!("../../clients/java/conformance/LogCases.java")),
+    ("TransactionCases.java", include_str!("../../clients/java/conformance/TransactionCases.java")),
 ];
 const PYTHON: [(&str, &str); 3] = [
     ("conformance.py", include_str!("../../clients/python/conformance.py")),
     ("conformance_librdkafka.py", include_str!("../../clients/python/conformance_librdkafka.py")),
     ("conformance_kafka_python.py", include_str!("../../clients/python/conformance_kafka_python.py")),
 ];
-const FRANZ: [(&str, &str); 6] = [
+const FRANZ: [(&str, &str); 7] = [
     ("main.go", include_str!("../../clients/franz/conformance/main.go")),
     ("admin.go", include_str!("../../clients/franz/conformance/admin.go")),
     ("group.go", include_str!("../../clients/franz/conformance/group.go")),
     ("log.go", include_str!("../../clients/franz/conformance/log.go")),
+    ("transaction.go", include_str!("../../clients/franz/conformance/transaction.go")),
     ("go.mod", include_str!("../../clients/franz/conformance/go.mod")),
     ("go.sum", include_str!("../../clients/franz/conformance/go.sum")),
 ];

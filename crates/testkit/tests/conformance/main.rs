@@ -22,8 +22,13 @@ fn apache_kafka_is_the_measure() {
     let Some(kafka) = kafka_or_skip("apache_kafka_is_the_measure") else { return };
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut spec = ClusterSpec::new("conformance", 3);
-    // A killed broker is given up after this long; the default of 9 s would only be waited for.
-    for (key, value) in [("broker.session.timeout.ms", "3000"), ("broker.heartbeat.interval.ms", "500")] {
+    // A killed broker is given up after this long, and transactions that are open for too long are looked for so often; the
+    // defaults of 9 s and 10 s would only be waited for.
+    for (key, value) in [
+        ("broker.session.timeout.ms", "3000"),
+        ("broker.heartbeat.interval.ms", "500"),
+        ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
+    ] {
         spec.properties.push((key.to_owned(), value.to_owned()));
     }
     let mut cluster = Cluster::start(&kafka, spec).expect("a cluster of Apache Kafka starts");

@@ -67,7 +67,7 @@ fn error(view: &dyn View, topic: Option<&str>, index: i32) -> i16 {
     }
 }
 
-fn committed(partition: &Struct) -> Committed {
+pub(super) fn committed(partition: &Struct) -> Committed {
     Committed {
         offset: partition.int("CommittedOffset"),
         leader_epoch: i32_or(partition, "CommittedLeaderEpoch", -1),

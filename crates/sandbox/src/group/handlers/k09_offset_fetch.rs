@@ -1,4 +1,5 @@
-//! OffsetFetch: stored positions, of one group or, from version 8 on, of several.
+//! OffsetFetch: stored positions, of one group or, from version 8 on, of several. From version 7 on a client may want only what
+//! no open transaction can change.
 
 use super::{Call, i32s};
 use crate::group::{Committed, Groups, codes};
@@ -36,12 +37,12 @@ fn named(groups: &Groups, call: &Call<'_>, group: &str, asked: &Struct) -> Struc
     let indexes = i32s(asked, "PartitionIndexes");
     if call.version < 10 {
         let name = asked.str("Name");
-        let partitions = indexes.map(|index| partition(index, groups.committed(group, name, index)));
+        let partitions = indexes.map(|index| stored(groups, call, (group, name, index)));
         return Struct::new().with("Name", name).with("Partitions", partitions.collect::<Vec<_>>());
     }
     let id = asked.uuid("TopicId");
     let partitions: Vec<Struct> = match call.view.topic_name(id) {
-        Some(name) => indexes.map(|index| partition(index, groups.committed(group, &name, index))).collect(),
+        Some(name) => indexes.map(|index| stored(groups, call, (group, &name, index))).collect(),
         None => indexes.map(|index| failed(index, codes::UNKNOWN_TOPIC_ID)).collect(),
     };
     Struct::new().with("TopicId", id).with("Partitions", partitions)
@@ -50,7 +51,7 @@ fn named(groups: &Groups, call: &Call<'_>, group: &str, asked: &Struct) -> Struc
 /// Everything that the group has stored. A topic without an id cannot be told from version 10 on.
 fn all(groups: &Groups, call: &Call<'_>, group: &str) -> Vec<Struct> {
     let told = groups.all_committed(group).filter_map(|(name, stored)| {
-        let partitions = stored.iter().map(|(index, committed)| partition(*index, Some(committed)));
+        let partitions = stored.keys().map(|index| self::stored(groups, call, (group, name, *index)));
         let topic = Struct::new().with("Partitions", partitions.collect::<Vec<_>>());
         if call.version >= 10 {
             call.view.topic_id(name).map(|id| topic.with("TopicId", id))
@@ -59,6 +60,14 @@ fn all(groups: &Groups, call: &Call<'_>, group: &str) -> Vec<Struct> {
         }
     });
     told.collect()
+}
+
+/// What is stored, unless the client wants it stable and it is not.
+fn stored(groups: &Groups, call: &Call<'_>, (group, topic, index): (&str, &str, i32)) -> Struct {
+    if call.request.bool("RequireStable") && groups.is_pending(group, topic, index) {
+        return failed(index, codes::UNSTABLE_OFFSET_COMMIT);
+    }
+    partition(index, groups.committed(group, topic, index))
 }
 
 fn partition(index: i32, committed: Option<&Committed>) -> Struct {

@@ -8,6 +8,7 @@ mod k13_leave_group;
 mod k14_sync_group;
 mod k15_describe_groups;
 mod k16_list_groups;
+mod k28_txn_offset_commit;
 mod k42_delete_groups;
 mod k47_offset_delete;
 
@@ -43,6 +44,8 @@ pub(crate) struct Call<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) client_host: IpAddr,
     pub(crate) view: &'a dyn View,
+    /// Whether a commit in a transaction belongs to it; the code of why not.
+    pub(crate) transaction: Result<(), i16>,
     pub(crate) request: &'a Struct,
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn handle(key: i16, groups: &mut Groups, call: &Call<'_>) -> Option<R
         14 => return Some(k14_sync_group::handle(groups, call)),
         15 => k15_describe_groups::handle(groups, call),
         16 => k16_list_groups::handle(groups, call),
+        28 => k28_txn_offset_commit::handle(groups, call),
         42 => k42_delete_groups::handle(groups, call),
         47 => k47_offset_delete::handle(groups, call),
         _ => return None,

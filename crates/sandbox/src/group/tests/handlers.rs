@@ -61,6 +61,7 @@ impl Broker {
             client_id: client_id.as_deref().unwrap_or_default(),
             client_host: IpAddr::V4(Ipv4Addr::LOCALHOST),
             view: &Cluster,
+            transaction: Ok(()),
             request: &request,
         };
         handle(key, &mut self.groups, &call).expect("an api of groups")

@@ -129,3 +129,64 @@ fn a_member_that_waits_for_its_assignment_does_not_commit() {
     later(c.sync(&sync_of(&follower)));
     assert_eq!(commit(&mut c, &member(&follower.member_id, 2), 1), Err(27));
 }
+
+const PRODUCER: i64 = 9;
+
+fn commit_pending(c: &mut Coordinator, by: &MemberRef, producer: i64, offset: i64) -> Result<Vec<i16>, i16> {
+    let new = NewOffset { topic: "t".into(), partition: 0, committed: at(offset) };
+    c.groups.commit_pending(c.now, by, producer, vec![new])
+}
+
+#[test]
+fn an_offset_in_a_transaction_counts_from_its_commit_on() {
+    let mut c = Coordinator::new();
+    assert_eq!(commit_pending(&mut c, &nobody(), PRODUCER, 7), Ok(vec![0]));
+    assert_eq!((c.groups.committed("g", "t", 0), c.groups.is_pending("g", "t", 0)), (None, true));
+    c.groups.end_transaction(PRODUCER + 1, true, |_| true);
+    c.groups.end_transaction(PRODUCER, true, |group| group != "g");
+    assert!(c.groups.is_pending("g", "t", 0), "of another producer, or of another coordinator");
+    c.groups.end_transaction(PRODUCER, true, |_| true);
+    assert_eq!((c.groups.committed("g", "t", 0), c.groups.is_pending("g", "t", 0)), (Some(&at(7)), false));
+}
+
+#[test]
+fn an_offset_in_an_aborted_transaction_never_counts() {
+    let mut c = Coordinator::new();
+    commit_pending(&mut c, &nobody(), PRODUCER, 7).expect("kept");
+    c.groups.end_transaction(PRODUCER, false, |_| true);
+    c.groups.end_transaction(PRODUCER, true, |_| true);
+    assert_eq!((c.groups.committed("g", "t", 0), c.groups.is_pending("g", "t", 0)), (None, false));
+}
+
+#[test]
+fn the_later_commit_wins_whether_in_a_transaction_or_not() {
+    let mut c = Coordinator::new();
+    commit_pending(&mut c, &nobody(), PRODUCER, 7).expect("kept");
+    commit(&mut c, &nobody(), 3).expect("stored");
+    c.groups.end_transaction(PRODUCER, true, |_| true);
+    assert_eq!(c.groups.committed("g", "t", 0), Some(&at(3)));
+    commit_pending(&mut c, &nobody(), PRODUCER, 8).expect("kept");
+    c.groups.end_transaction(PRODUCER, true, |_| true);
+    assert_eq!(c.groups.committed("g", "t", 0), Some(&at(8)));
+}
+
+#[test]
+fn pending_offsets_survive_the_coordinator_but_not_their_topic() {
+    let mut c = Coordinator::new();
+    commit_pending(&mut c, &nobody(), PRODUCER, 7).expect("kept");
+    c.groups.unload(|_| true);
+    c.groups.load(c.now, |_| true);
+    assert!(c.groups.is_pending("g", "t", 0));
+    c.groups.topic_deleted("t");
+    assert!(!c.groups.is_pending("g", "t", 0));
+}
+
+#[test]
+fn producers_may_commit_for_a_group_with_members_without_saying_who_they_are() {
+    let mut c = Coordinator::new();
+    let id = c.stable(&[newcomer("a")]).remove(0).member_id;
+    assert_eq!(commit_pending(&mut c, &nobody(), PRODUCER, 1), Ok(vec![0]));
+    assert_eq!(commit_pending(&mut c, &member(&id, 1), PRODUCER, 1), Ok(vec![0]));
+    assert_eq!(commit_pending(&mut c, &member(&id, 2), PRODUCER, 1), Err(22));
+    assert_eq!(commit_pending(&mut c, &member("x", 1), PRODUCER, 1), Err(25));
+}

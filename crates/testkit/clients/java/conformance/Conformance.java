@@ -42,6 +42,7 @@ public final class Conformance {
         new AdminCases(this).add();
         new LogCases(this).add();
         new GroupCases(this).add();
+        new TransactionCases(this).add();
     }
 
     public static void main(String[] args) throws Exception {

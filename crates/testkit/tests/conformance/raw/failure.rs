@@ -6,6 +6,7 @@ use pointsman_wire::Struct;
 use super::conn::Conn;
 use super::records::{Batch, batches};
 use super::topic::{From, Place, Topic, fetch_request, partitions, produce_request, records};
+use super::transactional::{PRODUCE_ADDS, Producer, coordinator};
 use super::{Case, Context, check, each, eventually, only, same};
 
 pub(crate) const CASES: &[Case] = &[
@@ -13,6 +14,8 @@ pub(crate) const CASES: &[Case] = &[
     ("too_few_in_sync", too_few_in_sync),
     ("coordinator_dies", coordinator_dies),
     ("frozen_broker", frozen_broker),
+    ("txn_leader_dies", transaction_leader_dies),
+    ("txn_coordinator_dies", transaction_coordinator_dies),
 ];
 
 impl Context<'_> {
@@ -212,4 +215,69 @@ fn frozen_broker(context: &Context<'_>) -> Result<(), String> {
     accepted?;
     check(silent?, || "a frozen broker answers".to_owned())?;
     same("error", conn.receive(18, 0)?.1.i16("ErrorCode"), 0)
+}
+
+/// An open transaction is open at the next leader, who knows the producer's sequence numbers; its marker is written there.
+fn transaction_leader_dies(context: &Context<'_>) -> Result<(), String> {
+    context.settle()?;
+    let mut producer = Producer::new(context, "txn-leader-dies")?;
+    let coordinator = coordinator(context, 0, &producer.name)?;
+    let topic = context.topic("txn-leader-dies", 3, 3, &[])?;
+    context.whole(&topic)?;
+    // One that another broker leads than the one that coordinates.
+    let leads = |p: &i32| context.place(&topic, *p).and_then(|place| context.index(place.leader));
+    let partition = (0..3).find(|p| leads(p).is_ok_and(|leader| leader != coordinator));
+    let partition = partition.ok_or("one broker leads everything")?;
+    producer.begin(&topic, partition)?;
+    let send = |producer: &mut Producer<'_, '_>| {
+        let (error, offset) = producer.try_send(PRODUCE_ADDS - 1, &topic, partition, &["a"])?;
+        same("produce", error, 0)?;
+        Ok::<_, String>(offset)
+    };
+    same("first", send(&mut producer)?, 0)?;
+    let dead = leads(&partition)?;
+    context.kill(dead)?;
+    let outcome = eventually(|| same("the next", send(&mut producer)?, 1))
+        .and_then(|()| producer.finish(false))
+        .and_then(|()| {
+            eventually(|| {
+                let of =
+                    context.leader(&topic, partition)?.fetch(context, &topic, From::offset(partition, 0))?;
+                same("marks", (of.int("HighWatermark"), of.int("LastStableOffset")), (3, 3))
+            })
+        });
+    context.restart(dead)?;
+    outcome?;
+    context.settle()
+}
+
+/// The next coordinator of a transaction knows its producer and its partitions, and ends it.
+fn transaction_coordinator_dies(context: &Context<'_>) -> Result<(), String> {
+    context.settle()?;
+    let topic = context.topic("txn-coordinator-dies", 1, 3, &[])?;
+    context.whole(&topic)?;
+    let mut producer = Producer::new(context, "txn-coordinator-dies")?;
+    producer.begin(&topic, 0)?;
+    same("first", producer.send(&topic, &["a"])?, 0)?;
+    let dead = coordinator(context, 0, &producer.name)?;
+    context.kill(dead)?;
+    let outcome = eventually(|| {
+        let now = coordinator(context, (dead + 1) % 3, &producer.name)?;
+        check(now != dead, || "the dead broker".to_owned())?;
+        producer.conn = context.broker(now)?;
+        let seen = producer.describe()?;
+        let numbers = (seen.i16("ErrorCode"), seen.int("ProducerId"), seen.i16("ProducerEpoch"));
+        same("producer", numbers, (0, producer.id, producer.epoch))?;
+        same("state", seen.str("TransactionState"), "Ongoing")
+    })
+    .and_then(|()| eventually(|| producer.finish(true)))
+    .and_then(|()| {
+        eventually(|| {
+            let of = context.leader(&topic, 0)?.fetch(context, &topic, From::offset(0, 0))?;
+            same("stable offset", of.int("LastStableOffset"), 2)
+        })
+    });
+    context.restart(dead)?;
+    outcome?;
+    context.settle()
 }

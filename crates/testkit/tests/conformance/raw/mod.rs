@@ -13,6 +13,10 @@ mod produce;
 mod records;
 mod session;
 mod topic;
+mod transaction;
+mod transaction_log;
+mod transaction_offsets;
+mod transactional;
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -58,6 +62,9 @@ pub(crate) const GENTLE: Lists = (
         fetch::CASES,
         session::CASES,
         offsets::CASES,
+        transaction::CASES,
+        transaction_log::CASES,
+        transaction_offsets::CASES,
     ],
     WORKERS,
 );

@@ -1,7 +1,7 @@
 //! Record batches of format 2, written and read by hand.
 
 use bytes::Bytes;
-use pointsman_wire::batch::{BatchHeader, CRC_AT, HEADER_LEN, LOG_OVERHEAD};
+use pointsman_wire::batch::{BatchHeader, CRC_AT, HEADER_LEN, LOG_OVERHEAD, TRANSACTIONAL};
 
 /// A batch to be written.
 #[derive(Clone, Debug)]
@@ -11,12 +11,14 @@ pub(crate) struct Batch {
     pub(crate) timestamp: i64,
     /// Producer id, epoch and first sequence number; −1 for none.
     pub(crate) producer: (i64, i16, i32),
+    /// It belongs to a transaction.
+    pub(crate) transactional: bool,
 }
 
 impl Batch {
     pub(crate) fn of(values: &[&str]) -> Self {
         let values = values.iter().map(|value| value.as_bytes().to_vec()).collect();
-        Self { values, timestamp: 1_700_000_000_000, producer: (-1, -1, -1) }
+        Self { values, timestamp: 1_700_000_000_000, producer: (-1, -1, -1), transactional: false }
     }
 
     pub(crate) fn at(mut self, timestamp: i64) -> Self {
@@ -26,6 +28,11 @@ impl Batch {
 
     pub(crate) fn by(mut self, id: i64, epoch: i16, sequence: i32) -> Self {
         self.producer = (id, epoch, sequence);
+        self
+    }
+
+    pub(crate) fn transactional(mut self) -> Self {
+        self.transactional = true;
         self
     }
 
@@ -50,7 +57,7 @@ impl Batch {
         batch.extend((-1_i32).to_be_bytes()); // partition leader epoch
         batch.push(2);
         batch.extend([0; 4]); // CRC, below
-        batch.extend(0_i16.to_be_bytes()); // attributes
+        batch.extend(if self.transactional { TRANSACTIONAL } else { 0 }.to_be_bytes());
         batch.extend((count - 1).to_be_bytes());
         batch.extend(self.timestamp.to_be_bytes());
         batch.extend(self.timestamp.to_be_bytes());

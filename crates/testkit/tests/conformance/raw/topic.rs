@@ -23,7 +23,7 @@ pub(crate) struct Place {
 }
 
 impl Context<'_> {
-    /// Makes a topic and waits until its leaders serve it.
+    /// Makes a topic and waits until its leaders serve it, and every broker knows it: coordinators ask nobody else.
     pub(crate) fn topic(
         &self,
         name: &str,
@@ -32,8 +32,8 @@ impl Context<'_> {
         configs: &[(&str, &str)],
     ) -> Result<Topic, String> {
         let name = format!("raw-{name}");
-        // The timestamps of the cases' records are old.
-        let configs: Vec<Struct> = [("retention.ms", "-1")]
+        // The timestamps of the cases' records are old; with what follows they stay, and stay together in a segment.
+        let configs: Vec<Struct> = [("retention.ms", "-1"), ("segment.ms", "9223372036854775807")]
             .iter()
             .chain(configs)
             .map(|(name, value)| Struct::new().with("Name", *name).with("Value", *value))
@@ -49,6 +49,9 @@ impl Context<'_> {
         let made = only("created topics", answer.structs("Topics"))?;
         same(&format!("creation of {name}: {}", made.str("ErrorMessage")), made.i16("ErrorCode"), 0)?;
         let topic = Topic { name, id: made.uuid("TopicId") };
+        for broker in 0..self.servers().len() {
+            eventually(|| place(&self.metadata(broker, &topic.name)?, 0).map(drop))?;
+        }
         for partition in 0..partitions {
             // A leader that does not know it yet answers 6 or 3.
             eventually(|| {

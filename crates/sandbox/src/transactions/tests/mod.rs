@@ -1,0 +1,4 @@
+//! Transactions, from introduction to end.
+
+mod random;
+mod steps;
