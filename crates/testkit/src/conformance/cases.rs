@@ -22,8 +22,7 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 5] =
-        [Self::Produce, Self::Consume, Self::Group, Self::Transactions, Self::Admin];
+    pub const ALL: [Self; 5] = [Self::Produce, Self::Consume, Self::Group, Self::Transactions, Self::Admin];
 
     /// The name used in the table.
     pub const fn name(self) -> &'static str {

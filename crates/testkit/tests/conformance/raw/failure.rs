@@ -14,8 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     ("too_few_in_sync", too_few_in_sync),
     ("coordinator_dies", coordinator_dies),
     ("frozen_broker", frozen_broker),
-    ("txn_leader_dies", transaction_leader_dies),
-    ("txn_coordinator_dies", transaction_coordinator_dies),
+    ("txn_broker_dies", transaction_broker_dies),
 ];
 
 impl Context<'_> {
@@ -217,28 +216,22 @@ fn frozen_broker(context: &Context<'_>) -> Result<(), String> {
     same("error", conn.receive(18, 0)?.1.i16("ErrorCode"), 0)
 }
 
-/// An open transaction is open at the next leader, who knows the producer's sequence numbers; its marker is written there.
-fn transaction_leader_dies(context: &Context<'_>) -> Result<(), String> {
+/// A broker that led a partition of an open transaction, and coordinated it too: the next leader knows the transaction and the
+/// producer's sequence numbers, the next coordinator its producer and its partitions, and it ends as if nothing had been.
+fn transaction_broker_dies(context: &Context<'_>) -> Result<(), String> {
     context.settle()?;
-    let mut producer = Producer::new(context, "txn-leader-dies")?;
-    let coordinator = coordinator(context, 0, &producer.name)?;
-    let topic = context.topic("txn-leader-dies", 3, 3, &[])?;
-    context.whole(&topic)?;
-    // One that another broker leads than the one that coordinates.
+    let mut producer = Producer::new(context, "txn-broker-dies")?;
+    let dead = coordinator(context, 0, &producer.name)?;
+    let topic = context.topic("txn-broker-dies", 3, 3, &[])?;
     let leads = |p: &i32| context.place(&topic, *p).and_then(|place| context.index(place.leader));
-    let partition = (0..3).find(|p| leads(p).is_ok_and(|leader| leader != coordinator));
-    let partition = partition.ok_or("one broker leads everything")?;
+    let partition = (0..3).find(|p| leads(p).is_ok_and(|leader| leader == dead));
+    let partition = partition.ok_or("a broker leads nothing")?;
     producer.begin(&topic, partition)?;
-    let send = |producer: &mut Producer<'_, '_>| {
-        let (error, offset) = producer.try_send(PRODUCE_ADDS - 1, &topic, partition, &["a"])?;
-        same("produce", error, 0)?;
-        Ok::<_, String>(offset)
-    };
-    same("first", send(&mut producer)?, 0)?;
-    let dead = leads(&partition)?;
+    same("first", send(&mut producer, &topic, partition)?, 0)?;
     context.kill(dead)?;
-    let outcome = eventually(|| same("the next", send(&mut producer)?, 1))
-        .and_then(|()| producer.finish(false))
+    let outcome = eventually(|| same("the next", send(&mut producer, &topic, partition)?, 1))
+        .and_then(|()| eventually(|| find_again(context, &mut producer, dead)))
+        .and_then(|()| eventually(|| producer.finish(true)))
         .and_then(|()| {
             eventually(|| {
                 let of =
@@ -251,33 +244,19 @@ fn transaction_leader_dies(context: &Context<'_>) -> Result<(), String> {
     context.settle()
 }
 
-/// The next coordinator of a transaction knows its producer and its partitions, and ends it.
-fn transaction_coordinator_dies(context: &Context<'_>) -> Result<(), String> {
-    context.settle()?;
-    let topic = context.topic("txn-coordinator-dies", 1, 3, &[])?;
-    context.whole(&topic)?;
-    let mut producer = Producer::new(context, "txn-coordinator-dies")?;
-    producer.begin(&topic, 0)?;
-    same("first", producer.send(&topic, &["a"])?, 0)?;
-    let dead = coordinator(context, 0, &producer.name)?;
-    context.kill(dead)?;
-    let outcome = eventually(|| {
-        let now = coordinator(context, (dead + 1) % 3, &producer.name)?;
-        check(now != dead, || "the dead broker".to_owned())?;
-        producer.conn = context.broker(now)?;
-        let seen = producer.describe()?;
-        let numbers = (seen.i16("ErrorCode"), seen.int("ProducerId"), seen.i16("ProducerEpoch"));
-        same("producer", numbers, (0, producer.id, producer.epoch))?;
-        same("state", seen.str("TransactionState"), "Ongoing")
-    })
-    .and_then(|()| eventually(|| producer.finish(true)))
-    .and_then(|()| {
-        eventually(|| {
-            let of = context.leader(&topic, 0)?.fetch(context, &topic, From::offset(0, 0))?;
-            same("stable offset", of.int("LastStableOffset"), 2)
-        })
-    });
-    context.restart(dead)?;
-    outcome?;
-    context.settle()
+fn send(producer: &mut Producer<'_, '_>, topic: &Topic, partition: i32) -> Result<i64, String> {
+    let (error, offset) = producer.try_send(PRODUCE_ADDS - 1, topic, partition, &["a"])?;
+    same("produce", error, 0)?;
+    Ok(offset)
+}
+
+/// The next coordinator, and what it knows.
+fn find_again(context: &Context<'_>, producer: &mut Producer<'_, '_>, dead: usize) -> Result<(), String> {
+    let now = coordinator(context, (dead + 1) % 3, &producer.name)?;
+    check(now != dead, || "the dead broker".to_owned())?;
+    producer.conn = context.broker(now)?;
+    let seen = producer.describe()?;
+    let numbers = (seen.i16("ErrorCode"), seen.int("ProducerId"), seen.i16("ProducerEpoch"));
+    same("producer", numbers, (0, producer.id, producer.epoch))?;
+    same("state", seen.str("TransactionState"), "Ongoing")
 }
