@@ -203,10 +203,13 @@ fn coordinators(
     if !unknown.is_empty() {
         return Target::Unknown(kind, unknown);
     }
+    let splits = matches!(exchange.rule.route, Route::Coordinators(..));
     match groups.len() {
         0 => Target::Whole(any),
         1 => Target::Whole(groups.into_keys().next().unwrap_or(any)),
-        _ => Target::Coordinators(groups),
+        _ if splits => Target::Coordinators(groups),
+        // AddPartitionsToTxn as brokers send it to a coordinator: the first transaction says to which.
+        _ => Target::Whole(groups.into_iter().find(|(_, n)| n.contains(&0)).map_or(any, |(node, _)| node)),
     }
 }
 

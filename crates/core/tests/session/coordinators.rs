@@ -4,7 +4,12 @@ use crate::{
     bodies::{good, list_offsets, newest},
     harness::{Rig, Sent, cluster, primary_topics},
 };
-use pointsman_core::{limits, offer::Offer, rules, topology::CoordinatorKind::Group};
+use pointsman_core::{
+    limits,
+    offer::Offer,
+    rules,
+    topology::CoordinatorKind::{Group, Transaction},
+};
 use pointsman_wire::value::{Struct, Value};
 
 fn heartbeat(group: &str) -> Struct {
@@ -231,4 +236,16 @@ fn a_broker_that_cannot_be_asked_for_coordinators_is_not_asked_again() {
     rig.fail(second.node, 1);
     let third = rig.sent_one();
     assert!(third.node != first.node && third.node != second.node);
+}
+
+#[test]
+fn transactions_of_several_coordinators_in_a_request_of_brokers_are_answered_by_one_of_them() {
+    // Found by fuzzing: nothing was sent and nothing answered, for ever.
+    let mut rig = Rig::new();
+    for (id, node) in [("a", 2), ("b", 1)] {
+        rig.primary.topology.set_coordinator(Transaction, id, Some(node));
+    }
+    let transaction = |id: &str| Struct::new().with("TransactionalId", id).with("ProducerId", 1);
+    rig.ask(24, 4, &Struct::new().with("Transactions", vec![transaction("a"), transaction("b")]));
+    assert_eq!(rig.sent_nodes(), [2]);
 }
