@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod tables;
 mod testkit;
 mod tidy;
@@ -15,10 +16,11 @@ fn main() -> ExitCode {
         "bench" => bench::run(rest),
         "ci" => ci::run(rest),
         "drill" => testkit::drill(rest),
+        "fuzz" => fuzz::run(rest),
         "matrix" => testkit::matrix(rest),
         "tables" => tables::run(rest),
         "tidy" => tidy::run(rest),
-        _ => Err(format!("expected a task (bench, ci, drill, matrix, tables, tidy), got {name:?}")),
+        _ => Err(format!("expected a task (bench, ci, drill, fuzz, matrix, tables, tidy), got {name:?}")),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

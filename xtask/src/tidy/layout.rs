@@ -21,7 +21,9 @@ pub(super) fn check(root: &Path, files: &[File]) -> Faults {
         faults.push("LICENSE: expected the text of the Apache License 2.0".into());
     }
     for file in files.iter().filter(|f| f.path.ends_with("Cargo.toml")) {
-        if file.path != "Cargo.toml" && !file.text.contains("license.workspace = true") {
+        // The fuzz targets for libFuzzer are no part of the workspace.
+        let outside = matches!(file.path.as_str(), "Cargo.toml" | "fuzz/Cargo.toml");
+        if !outside && !file.text.contains("license.workspace = true") {
             faults.push(format!("{}: expected `license.workspace = true`", file.path));
         }
         let name = file.path.strip_prefix("crates/").and_then(|p| p.strip_suffix("/Cargo.toml"));
