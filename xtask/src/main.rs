@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod coverage;
 mod fuzz;
 mod tables;
 mod testkit;
@@ -15,12 +16,15 @@ fn main() -> ExitCode {
     let outcome = match name {
         "bench" => bench::run(rest),
         "ci" => ci::run(rest),
+        "coverage" => coverage::run(rest),
         "drill" => testkit::drill(rest),
         "fuzz" => fuzz::run(rest),
         "matrix" => testkit::matrix(rest),
         "tables" => tables::run(rest),
         "tidy" => tidy::run(rest),
-        _ => Err(format!("expected a task (bench, ci, drill, fuzz, matrix, tables, tidy), got {name:?}")),
+        _ => Err(format!(
+            "expected a task (bench, ci, coverage, drill, fuzz, matrix, tables, tidy), got {name:?}"
+        )),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

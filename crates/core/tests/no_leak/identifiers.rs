@@ -229,7 +229,7 @@ pub(crate) fn difference(found: &Struct, expected: &Struct, path: &str) -> Optio
     })
 }
 
-fn differ(found: &Value, expected: &Value, path: &str) -> Option<String> {
+pub(crate) fn differ(found: &Value, expected: &Value, path: &str) -> Option<String> {
     match (found, expected) {
         (Value::Struct(found), Value::Struct(expected)) => difference(found, expected, path),
         (Value::Array(found), Value::Array(expected)) if found.len() == expected.len() => {

@@ -7,6 +7,7 @@
 //! must be, and searched for values of the other side, whatever field they are in. A field with a name that nobody has reviewed
 //! fails too: see `reviewed`.
 
+mod coverage;
 mod identifiers;
 mod requests;
 mod responses;
