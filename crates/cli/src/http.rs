@@ -29,6 +29,13 @@ pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<(u16, String
     request(address, "POST", path, body, ANSWER)
 }
 
+/// What to do about an admin API that does not answer.
+pub(crate) fn unreachable(address: &str, error: &str) -> String {
+    format!(
+        "no admin API at {address}: {error}; start `pointsman run`, or name its `admin.listen` with --admin"
+    )
+}
+
 fn request(
     address: &str,
     method: &str,
@@ -37,7 +44,7 @@ fn request(
     silence: Duration,
 ) -> Result<(u16, String), String> {
     let answer = ask(address, method, path, body, silence)
-        .map_err(|error| format!("no admin API at {address}: {error}"))?;
+        .map_err(|error| unreachable(address, &error.to_string()))?;
     let stranger = || format!("{address} does not speak HTTP");
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(stranger)?;
     let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or_else(stranger)?;

@@ -175,7 +175,8 @@ pub(crate) fn difference_words(standby: &Value) -> String {
     let topics: Vec<String> = list(&standby["topics"]).iter().take(3).map(topic_words).collect();
     let total = number(&standby["total"]);
     let more = if total > 3 { ", …" } else { "" };
-    format!("  {} differs in {total} topics: {}{more}", text(&standby["cluster"]), topics.join(", "))
+    let word = if total == 1 { "topic" } else { "topics" };
+    format!("  {} differs in {total} {word}: {}{more}", text(&standby["cluster"]), topics.join(", "))
 }
 
 fn topic_words(difference: &Value) -> String {

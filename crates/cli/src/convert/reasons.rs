@@ -14,7 +14,7 @@ const REASONS: &[(&str, &str)] = &[
     ("access_log_path", "Pointsman's log goes to stderr"),
     ("admin", "the admin API is on 127.0.0.1:9901 unless `admin.listen` says otherwise"),
     ("always_log_health_check_failures", "each change of a broker's state is logged"),
-    ("circuit_breakers", "Pointsman's limits are fixed, and far above these"),
+    ("circuit_breakers", "connections to a broker are not limited: each client has its own"),
     (
         "close_connections_on_host_health_failure",
         "a switch always closes what still leads to the cluster that is left",
@@ -29,10 +29,7 @@ const REASONS: &[(&str, &str)] = &[
     ("enforcing_success_rate", "a broker is ejected by failures in a row, not by rates"),
     ("filter_chain_match", "for slots by server name write listen: { sni, host, bootstrap }"),
     ("health_status", "probes decide"),
-    (
-        "healthy_panic_threshold",
-        "there is no panic: a cluster without quorum is left, and an unhealthy broker is not used",
-    ),
+    ("healthy_panic_threshold", "there is no panic: a cluster that has lost its quorum is left"),
     ("host", "a probe names the broker as Host"),
     ("ignore_health_on_host_removal", "a broker that is taken out of the file is not used any more"),
     ("initial_jitter", "all brokers are asked at the start, so that a cluster is known at once"),

@@ -12,7 +12,7 @@ use pointsman_core::{
     snapshot::Snapshot,
     status::{Status, VirtualClusterStatus},
 };
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, watch},
     task::{JoinHandle, JoinSet},
@@ -57,7 +57,7 @@ pub(super) async fn show(stage: Stage) -> Result<(), String> {
 /// Tells the scene why Pointsman switched, and makes a model of everything, again and again.
 pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'static) -> JoinHandle<()> {
     let (scene, handle) = (stage.scene.clone(), stage.running.handle());
-    let (snapshots, first_port) = (stage.running.snapshots(), stage.first_port);
+    let (snapshots, first_port, admin) = (stage.running.snapshots(), stage.first_port, stage.admin);
     tokio::spawn(async move {
         let mut ticks = interval(REFRESH);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,7 +65,7 @@ pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'stati
             ticks.tick().await;
             let Some(status) = status(&handle, &scene).await else { return };
             let snapshot = snapshots.borrow().clone();
-            sink(model(&scene, &status, &snapshot, first_port));
+            sink(model(&scene, &status, &snapshot, first_port, admin));
         }
     })
 }
@@ -131,12 +131,13 @@ fn alive(scene: &Scene, cluster: usize) -> Vec<usize> {
     states.iter().enumerate().filter(|(_, s)| **s == BrokerState::Up).map(|(broker, _)| broker).collect()
 }
 
-fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16) -> Model {
+fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16, admin: SocketAddr) -> Model {
     let notes = scene.notes();
     let served = status.virtual_clusters.first();
     Model {
         now: notes.now(),
         join: format!("127.0.0.1:{first_port}").into(),
+        admin: admin.to_string().into(),
         topic: TOPIC.into(),
         caption: if notes.caption.is_empty() { hint(&notes).into() } else { Arc::clone(&notes.caption) },
         generation: status.generation,

@@ -10,7 +10,11 @@ use super::{
 use crate::run::Running;
 use pointsman_core::{config::Config, snapshot::Snapshot};
 use pointsman_testkit::kafka::free_ports;
-use std::{net::TcpListener, path::PathBuf, sync::Arc};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub(super) const TOPIC: &str = "demo";
@@ -26,6 +30,8 @@ pub(super) struct Stage {
     pub(super) scene: Scene,
     pub(super) running: Running,
     pub(super) first_port: u16,
+    /// Where Pointsman's admin API is.
+    pub(super) admin: SocketAddr,
     players: Players,
     moves: JoinHandle<()>,
     state: PathBuf,
@@ -40,8 +46,9 @@ impl Stage {
         ground.create_topic(TOPIC, PARTITIONS as usize).await?;
         let first_port = first_free_port()?;
         let state = std::env::temp_dir().join(format!("pointsman-demo-{}.json", std::process::id()));
-        let running =
-            Running::start(config(&ground, first_port, &state)?).await.map_err(|e| e.to_string())?;
+        let config = config(&ground, first_port, &state)?;
+        let admin = config.admin.listen;
+        let running = Running::start(config).await.map_err(|e| e.to_string())?;
         let moves = tokio::spawn(note_moves(scene.clone(), running.snapshots()));
         let players = Players::start(&scene, &format!("127.0.0.1:{first_port}"), TOPIC, PARTITIONS);
         let last = first_port + SLOTS - 1;
@@ -49,7 +56,8 @@ impl Stage {
             "Pointsman serves 127.0.0.1:{first_port}-{last}; any Kafka client can join, for example:"
         ));
         say(&format!("  kcat -b 127.0.0.1:{first_port} -t {TOPIC} -C"));
-        Ok(Self { ground, scene, running, first_port, players, moves, state })
+        say(&format!("and its routing monitor: pointsman top --admin {admin}"));
+        Ok(Self { ground, scene, running, first_port, admin, players, moves, state })
     }
 
     /// Ends brokers without notice.

@@ -11,6 +11,8 @@ pub(crate) struct Model {
     pub(crate) now: Duration,
     /// Address that any client can join with, as `host:port`.
     pub(crate) join: Arc<str>,
+    /// Address of Pointsman's admin API, as `host:port`.
+    pub(crate) admin: Arc<str>,
     /// The topic that the demo's own clients use.
     pub(crate) topic: Arc<str>,
     /// One sentence: what is going on, or what to try.

@@ -23,6 +23,7 @@ pub(super) fn model() -> Model {
     Model {
         now: ms(NOW),
         join: "127.0.0.1:9092".into(),
+        admin: "127.0.0.1:9901".into(),
         topic: "demo".into(),
         caption: "The secondary serves; no client was told anything. Press a to bring all back.".into(),
         generation: 7,

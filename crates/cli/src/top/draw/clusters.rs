@@ -46,14 +46,19 @@ fn heading(cluster: &Value, model: &Model, theme: Theme, width: usize) -> Pieces
 /// What the cluster is to clients.
 fn role(cluster: &Value, model: &Model, theme: Theme) -> (&'static str, Style) {
     let quorum = cluster["quorum"].as_bool() == Some(true);
-    let chains = list(&model.status["virtual_clusters"]);
-    let active = chains.iter().any(|v| v["active"].is_string() && v["active"] == cluster["name"]);
+    let active = list(&model.status["virtual_clusters"]).iter().any(|v| leads_to(v, &cluster["name"]));
     match (active, quorum) {
         (true, true) => ("● serves", theme.good()),
         (true, false) => ("! serves without quorum", theme.warning()),
         (false, true) => ("○ ready", theme.plain()),
         (false, false) => ("✗ NO QUORUM", theme.bad()),
     }
+}
+
+/// Whether clients of a virtual cluster, or of one of its slots, are on this cluster.
+fn leads_to(v: &Value, cluster: &Value) -> bool {
+    let slots = list(&v["slots"]).iter().map(|slot| &slot["cluster"]);
+    slots.chain([&v["active"]]).any(|name| name.is_string() && name == cluster)
 }
 
 fn broker(broker: &Value, address: usize, theme: Theme) -> Pieces {

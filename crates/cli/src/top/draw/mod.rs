@@ -132,13 +132,7 @@ pub(super) fn duration_ms(ms: u64) -> String {
 
 fn nothing_yet(model: &Model, theme: Theme, area: Rect, buffer: &mut Buffer) {
     let (words, style) = match &model.answer {
-        Answer::Missing { why, .. } => (
-            format!(
-                "{why}\n\nIs `pointsman run` running there? Its configuration says where: `admin.listen`. \
-                 Name it with --admin. Asked again every second."
-            ),
-            theme.bad(),
-        ),
+        Answer::Missing { why, .. } => (format!("{why}\n\nAsked again every second."), theme.bad()),
         _ => (format!("asking {}", model.admin), theme.plain()),
     };
     let words = words.replace(|c: char| c.is_control() && c != '\n', " ");

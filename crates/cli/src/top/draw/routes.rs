@@ -40,6 +40,7 @@ fn served(v: &Value, theme: Theme) -> (String, Style) {
     let by = if v["pinned"].as_bool() == Some(true) { ", by command" } else { "" };
     match v["active"].as_str() {
         Some(active) => (format!("● {active} serves{by}"), theme.good()),
+        None if v["scope"] == "broker" => ("● each slot alone".into(), theme.good()),
         None => ("✗ no cluster serves".into(), theme.bad()),
     }
 }
@@ -51,13 +52,15 @@ fn traffic(v: &Value, rates: Option<&Rates>) -> Vec<String> {
         return vec![format!("{connections} connections"), format!("{connections} conns")];
     };
     let (received, sent) = (bytes_per_second(rates.received), bytes_per_second(rates.sent));
-    let (requests, accepted) = (per_second(rates.requests), per_second(rates.accepted));
+    let accepted = per_second(rates.accepted);
+    // Behind passthrough there are bytes, and nobody knows of requests.
+    let requests = if v["mode"] == "passthrough" { None } else { Some(per_second(rates.requests)) };
+    let long = requests.as_ref().map(|rate| format!("   {rate} requests/s")).unwrap_or_default();
+    let short = requests.as_ref().map(|rate| format!("  {rate} req/s")).unwrap_or_default();
     vec![
-        format!(
-            "{connections} connections (+{accepted}/s)   in {received}   out {sent}   {requests} requests/s"
-        ),
-        format!("{connections} connections   in {received}   out {sent}   {requests} requests/s"),
-        format!("{connections} conns  in {received}  out {sent}  {requests} req/s"),
+        format!("{connections} connections (+{accepted}/s)   in {received}   out {sent}{long}"),
+        format!("{connections} connections   in {received}   out {sent}{long}"),
+        format!("{connections} conns  in {received}  out {sent}{short}"),
         format!("{connections} conns  in {received}  out {sent}"),
         format!("{connections} conns"),
     ]
@@ -93,7 +96,8 @@ fn slot(slot: &Value, active: Option<&str>, theme: Theme, width: usize) -> Piece
     let held =
         slot["connections"].as_u64().map(|c| format!("  {} conns", words::number(c))).unwrap_or_default();
     let cluster = slot["cluster"].as_str().or(active).unwrap_or_default();
-    let ejected = slot["ejected"].as_str().map(|broker| format!(" for ejected {broker}")).unwrap_or_default();
+    let ejected =
+        slot["ejected"].as_str().map(|broker| format!(" (connections to {broker} fail)")).unwrap_or_default();
     let target = broker.map(|broker| format!("{cluster} {broker}").trim().to_owned());
     let target = target.map_or("no broker".into(), |target| target + &held) + &ejected;
     let address = text(&slot["advertised"]);
@@ -101,6 +105,6 @@ fn slot(slot: &Value, active: Option<&str>, theme: Theme, width: usize) -> Piece
     let place = room.saturating_sub(target.chars().count());
     let place = fitting(place, &[address, &format!(":{port}")]);
     let target = middle(&target, room.saturating_sub(place.chars().count()));
-    let style = if broker.is_some() { theme.plain() } else { theme.warning() };
+    let style = if broker.is_some() && ejected.is_empty() { theme.plain() } else { theme.warning() };
     line.and(place, theme.plain()).and(" ▸ ", theme.quiet()).and(target, style)
 }

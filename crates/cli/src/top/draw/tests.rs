@@ -2,6 +2,7 @@
 
 use super::paint;
 use crate::{
+    http::unreachable,
     screen::{
         keys::{Key, decode},
         picture,
@@ -118,7 +119,7 @@ fn at_120_x_40_clusters_and_slots_stand_side_by_side() {
             "─ Slots ──",
             "   4  kafka.example.com:9096 ▸ secondary 1@kafka-b1:9092",
             "  ! about 25 records unread on primary: orders (25, billin…",
-            "  ! secondary differs in 1 topics: audit (missing)",
+            "  ! secondary differs in 1 topic: audit (missing)",
             "primary lost quorum: 2 of 5 brokers are healthy, 3 needed",
         ],
     );
@@ -145,7 +146,7 @@ fn at_50_x_15_the_verdict_and_the_keys_remain() {
 
 #[test]
 fn without_an_answer_the_screen_says_what_to_do() {
-    let model = unanswered("no admin API at 127.0.0.1:9901: Connection refused (os error 111)");
+    let model = unanswered(&unreachable("127.0.0.1:9901", "Connection refused (os error 111)"));
     for size in SIZES {
         let screen = flat(&text(&model, size));
         assert_shows(&screen, &["✗ no answer for 12s", "Connection refused", "admin.listen", "--admin"]);
@@ -265,6 +266,32 @@ fn no_cluster_and_a_command_are_said() {
 }
 
 #[test]
+fn behind_passthrough_slots_may_go_alone_and_lose_their_broker() {
+    let mut status = sample::status();
+    let main = &mut status["virtual_clusters"][0];
+    main["mode"] = "passthrough".into();
+    main["scope"] = "broker".into();
+    main["active"] = Value::Null;
+    let slot = |slot: i32, broker: &str, cluster: &str, ejected: Option<&str>| {
+        let address = format!("b{slot}.k:9093");
+        json!({ "slot": slot, "advertised": address, "broker": broker, "cluster": cluster, "ejected": ejected })
+    };
+    main["slots"] =
+        json!([slot(0, "b0:9092", "secondary", None), slot(3, "a4:9092", "primary", Some("kafka-a3:9092"))]);
+    let screen = text(&sample::of(&status), (80, 24));
+    assert_shows(
+        &screen,
+        &[
+            "● each slot alone   31 connections (+2.0/s)   in 1.2 MB/s   out 3.4 MB/s\n",
+            "primary  ! serves without quorum",
+            "secondary  ● serves",
+            "   0  b0.k:9093 ▸ secondary b0:9092\n",
+            "   3  b3.k:9093 ▸ primary a4:9092 (connections to kafka-a3:9092 fail)\n",
+        ],
+    );
+}
+
+#[test]
 fn every_key_is_on_the_bottom_line_and_in_the_help() {
     for size in SIZES {
         let line = text(&sample::model(), size).lines().last().expect("a bottom line").to_owned();
@@ -274,6 +301,7 @@ fn every_key_is_on_the_bottom_line_and_in_the_help() {
         let mut ui = Ui { help: true, ..Ui::default() };
         let help = text_of(&screen(&sample::model(), &mut ui, size));
         HINTS.iter().for_each(|hint| assert_shows(&help, &[&hint.help[..20]]));
+        assert!(size.0 < 80 || help.lines().all(|l| !l.contains('…') || !l.contains('│')), "cut:\n{help}");
     }
 }
 

@@ -17,7 +17,7 @@ fn lines(model: &Model, theme: Theme) -> Vec<Pieces> {
     let mut lines = vec![
         plain("Clients know one address: Pointsman's. It serves them from one of several"),
         Pieces::new(format!("Kafka clusters, here {}. When the active", words::list(&names)), theme.plain()),
-        plain("cluster loses its quorum, the next one serves: no client is told anything new."),
+        plain("cluster loses its quorum, the next one serves, and no client is restarted."),
         plain("Break something, and watch the gap in the chart."),
         Pieces::default(),
     ];
@@ -27,6 +27,7 @@ fn lines(model: &Model, theme: Theme) -> Vec<Pieces> {
     for command in [
         format!("kcat -b {join} -t {topic} -C"),
         format!("kafka-console-producer.sh --bootstrap-server {join} --topic {topic}"),
+        format!("pointsman top --admin {}", model.admin),
     ] {
         lines.push(Pieces::new(command, theme.strong()));
     }

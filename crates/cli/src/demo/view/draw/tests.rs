@@ -160,7 +160,11 @@ fn every_key_is_on_the_bottom_line_and_in_the_help() {
     for (width, height) in [(80, 24), (200, 60)] {
         let screen = text_of(&screen(&sample::model(), &help, width, height));
         HINTS.iter().for_each(|hint| assert_shows(&screen, &[hint.help]));
-        assert_shows(&screen, &["kcat -b 127.0.0.1:9092 -t demo -C", "Any key closes this page"]);
+        assert_shows(
+            &screen,
+            &["kcat -b 127.0.0.1:9092 -t demo -C", "top --admin 127.0.0.1:9901", "Any key closes this page"],
+        );
+        assert!(screen.lines().all(|l| !l.contains('…') || !l.contains('│')), "cut:\n{screen}");
     }
 }
 
