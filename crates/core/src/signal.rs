@@ -28,11 +28,45 @@ pub enum Signal {
         /// The id.
         id: i64,
     },
+    /// Clients were given positions that are not their own: nothing is wrong, but it is not to happen in silence.
+    PositionsMoved {
+        /// Name of the virtual cluster.
+        virtual_cluster: Arc<str>,
+        /// Name of the active cluster.
+        cluster: Arc<str>,
+        /// What was given.
+        moved: Moved,
+    },
     /// A producer with a transactional id was refused, because the clusters of its chain hold the same logs.
     TransactionsRefused {
         /// Name of the virtual cluster.
         virtual_cluster: Arc<str>,
     },
+}
+
+/// Positions that clients were given instead of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// The group that had committed nothing there; `None`: consumers that asked how far an older epoch's log reaches.
+    pub group: Option<Box<str>>,
+    /// Topic and partition of one of them.
+    pub topic: Arc<str>,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// How many there are in all.
+    pub partitions: u64,
+}
+
+impl Moved {
+    /// One more; the first one is named.
+    pub(crate) fn add(into: &mut Option<Self>, one: Self) {
+        match into {
+            Some(known) => known.partitions += one.partitions,
+            None => *into = Some(one),
+        }
+    }
 }
 
 /// How a connection to a broker failed.

@@ -9,6 +9,7 @@ mod cluster;
 mod command;
 mod configure;
 mod handover;
+mod moves;
 mod run;
 mod status;
 

@@ -1,6 +1,6 @@
 //! The loop: events in, machines stepped, actions carried out.
 
-use super::{Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, status};
+use super::{Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, moves::Moves, status};
 use crate::{
     handle::Request,
     metadata::Refreshed,
@@ -67,6 +67,7 @@ pub(crate) struct Reconciler {
     reserved: u64,
     pub(super) writer: Writer,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    moves: Moves,
 }
 
 impl Reconciler {
@@ -107,6 +108,7 @@ impl Reconciler {
             reserved: 0,
             writer,
             snapshots,
+            moves: Moves::default(),
         };
         (reconciler, events, receiver)
     }
@@ -209,6 +211,9 @@ impl Reconciler {
                     "a broker handed out a producer id of 2^36 or more, which Pointsman cannot carry over a switch; \
                      the producer was told to ask again. Is the cluster reached through another proxy that changes ids?"
                 );
+            }
+            Signal::PositionsMoved { virtual_cluster, cluster, moved } => {
+                self.moves.tell(virtual_cluster, cluster, moved, now);
             }
             Signal::TransactionsRefused { virtual_cluster } => tracing::error!(
                 virtual_cluster = &**virtual_cluster,

@@ -121,6 +121,25 @@ impl Groups {
         spots[index] = Spot { offset, since };
     }
 
+    /// A group has an offset under way in a transaction, which may yet be aborted. The first one of a pair says no more than that the group
+    /// is there; from the second one on there is a commit near it.
+    pub fn saw_pending(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        cluster: &Arc<str>,
+        since: u64,
+        offset: i64,
+    ) {
+        match self.place(group, topic, partition, cluster, since) {
+            Place::Gone => self.saw(group, topic, partition, cluster, since, offset),
+            Place::New | Place::Elsewhere => self.saw(group, topic, partition, cluster, since, 0),
+            // What it had committed there in an earlier stay is safe.
+            Place::Here(_) => {}
+        }
+    }
+
     /// What is known of a group on a cluster that has no committed offset of it. `since`: as in [`saw`](Self::saw).
     pub fn place(&self, group: &str, topic: &str, partition: i32, cluster: &str, since: u64) -> Place {
         let Ok(index) = usize::try_from(partition) else { return Place::New };
@@ -310,6 +329,18 @@ mod tests {
         assert_eq!(groups.place("g", "t", 0, &b, 3), Place::Elsewhere);
         assert_eq!(groups.place("g", "t", 1, &b, 3), Place::New, "another partition");
         assert_eq!(groups.place("h", "t", 0, &b, 3), Place::New, "another group");
+    }
+
+    #[test]
+    fn an_offset_of_a_transaction_marks_its_group_as_seen_and_skips_nothing_should_it_be_aborted() {
+        let (groups, a, b) = clusters();
+        groups.saw_pending("g", "t", 0, &a, 1, 100);
+        assert_eq!(groups.place("g", "t", 0, &b, 3), Place::Elsewhere);
+        assert_eq!(groups.place("g", "t", 0, &a, 5), Place::Here(0), "aborted, as far as is known");
+        groups.saw_pending("g", "t", 0, &a, 1, 200);
+        assert_eq!(groups.place("g", "t", 0, &a, 5), Place::Here(200));
+        groups.saw_pending("g", "t", 0, &a, 5, 300);
+        assert_eq!(groups.place("g", "t", 0, &a, 7), Place::Here(200));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use pointsman_wire::{
     schema::{Entity, Message},
     tables::{
         end_txn_request, fetch_request, find_coordinator_request, init_producer_id_request,
-        offset_commit_request, offset_for_leader_epoch_request, produce_request,
+        offset_commit_request, offset_for_leader_epoch_request, produce_request, txn_offset_commit_request,
     },
 };
 use std::{mem::take, ops::Range, sync::Arc};
@@ -87,7 +87,7 @@ pub struct Scan {
     pub topics: Vec<TopicRef>,
     /// The partitions, in the order of the request.
     pub partitions: Vec<PartitionRef>,
-    /// Of OffsetCommit: the offset of each partition.
+    /// Of OffsetCommit and TxnOffsetCommit: the offset of each partition.
     pub commits: Vec<i64>,
     /// Group ids or transactional ids that name a coordinator.
     pub keys: Vec<Box<str>>,
@@ -269,6 +269,9 @@ impl Scanner<'_> {
                 self.scan.commits_transaction = bytes != [0];
             }
             8 if field.id == offset_commit_request::TOPICS_PARTITIONS_COMMITTED_OFFSET => {
+                self.scan.commits.push(bytes.try_into().map_or(-1, i64::from_be_bytes));
+            }
+            28 if field.id == txn_offset_commit_request::TOPICS_PARTITIONS_COMMITTED_OFFSET => {
                 self.scan.commits.push(bytes.try_into().map_or(-1, i64::from_be_bytes));
             }
             _ => {}

@@ -4,6 +4,7 @@
 //! translated in every api and version, also in those that no rule mentions.
 
 use super::{Context, error, k55_describe_quorum, transactions};
+use crate::signal::Moved;
 use pointsman_wire::{
     batch::{BatchEvent, Batches, PARTITION_LEADER_EPOCH_AT},
     cursor::{Event, Kind},
@@ -33,8 +34,8 @@ pub struct Translated {
     pub stale_leader: bool,
     /// The answer says that a coordinator is not where it was asked for.
     pub stale_coordinator: bool,
-    /// Partitions for which a group was given a position that the cluster does not have.
-    pub positions: u64,
+    /// Positions that groups were given and that the cluster does not have.
+    pub positions: Option<Moved>,
 }
 
 impl Translated {

@@ -14,7 +14,7 @@ use crate::{
         request::PartitionRef,
         response::{self, Translated},
     },
-    signal::Signal,
+    signal::{Moved, Signal},
     topology::{CoordinatorKind, NodeId},
 };
 use bytes::{BufMut, Bytes, BytesMut};
@@ -292,7 +292,8 @@ impl Session {
 
     /// What an answer says about the topology, besides its content.
     fn note(&mut self, id: ExchangeId, seen: &Translated, out: &mut Output) {
-        self.metrics.positions_given.add(seen.positions);
+        self.metrics.positions_given.add(seen.positions.as_ref().map_or(0, |moved| moved.partitions));
+        self.tell_moved(seen.positions.clone(), out);
         if seen.stale_leader {
             self.stale_topology(out);
         }
@@ -307,6 +308,13 @@ impl Session {
         if let Some(active) = self.active() {
             keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
         }
+    }
+
+    /// A position that changes is counted and logged.
+    pub(super) fn tell_moved(&self, moved: Option<Moved>, out: &mut Output) {
+        let (Some(moved), Some(cluster)) = (moved, self.cluster()) else { return };
+        let virtual_cluster = self.virtual_cluster.name.clone();
+        out.signals.push(Signal::PositionsMoved { virtual_cluster, cluster, moved });
     }
 
     /// A producer id that is too large to be marked with its term is kept from the client, who asks again.

@@ -6,6 +6,7 @@ use crate::{
     config::Positions,
     offsets::Place,
     rules::{Context, Partitions, k23_offset_for_leader_epoch, request::Scan},
+    signal::Moved,
 };
 use pointsman_wire::value::{Struct, Value};
 use std::{collections::HashMap, sync::Arc};
@@ -13,31 +14,40 @@ use uuid::Uuid;
 
 const OFFSET_COMMIT: i16 = 8;
 const OFFSET_FETCH: i16 = 9;
+const TXN_OFFSET_COMMIT: i16 = 28;
 const DELETE_GROUPS: i16 = 42;
 const OFFSET_DELETE: i16 = 47;
 
 /// Whether answers of this api say where a group is.
 pub(super) fn concern(key: i16) -> bool {
-    matches!(key, OFFSET_COMMIT | OFFSET_FETCH | DELETE_GROUPS | OFFSET_DELETE)
+    matches!(key, OFFSET_COMMIT | OFFSET_FETCH | TXN_OFFSET_COMMIT | DELETE_GROUPS | OFFSET_DELETE)
 }
 
 /// Notes what an answer (already in virtual identifiers) says of groups, and fills in the positions that the cluster does not have.
-/// Returns how many.
-pub(super) fn look(exchange: &Exchange, body: &mut Struct, cx: &Context<'_>) -> u64 {
+/// Returns those.
+pub(super) fn look(exchange: &Exchange, body: &mut Struct, cx: &Context<'_>) -> Option<Moved> {
     let group = exchange.scan.keys.first().map_or("", |key| key);
     match exchange.rule.key {
-        OFFSET_COMMIT => note_commits(group, &exchange.scan, body, cx),
+        OFFSET_COMMIT => note_commits(&exchange.scan, body, cx, |topic, index, offset| {
+            saw(group, topic, index, offset, cx);
+        }),
+        TXN_OFFSET_COMMIT => note_commits(&exchange.scan, body, cx, |topic, index, offset| {
+            let (cluster, since) = (&cx.active.cluster.name, cx.active.since);
+            cx.virtual_cluster.groups.saw_pending(group, topic, index, cluster, since, offset);
+        }),
         OFFSET_FETCH if body.has("Groups") => {
-            return body
-                .structs_mut("Groups")
-                .filter(|g| g.i16("ErrorCode") == 0)
-                .map(|g| {
-                    let group = g.str("GroupId").to_owned();
-                    fetched(&group, g, cx)
-                })
-                .sum();
+            let mut given = None;
+            for answer in body.structs_mut("Groups").filter(|g| g.i16("ErrorCode") == 0) {
+                let group = answer.str("GroupId").to_owned();
+                fetched(&group, answer, cx, &mut given);
+            }
+            return given;
         }
-        OFFSET_FETCH if body.i16("ErrorCode") == 0 => return fetched(group, body, cx),
+        OFFSET_FETCH if body.i16("ErrorCode") == 0 => {
+            let mut given = None;
+            fetched(group, body, cx, &mut given);
+            return given;
+        }
         DELETE_GROUPS => {
             let deleted = body.structs("Results").filter(|r| r.i16("ErrorCode") == 0);
             deleted.for_each(|r| cx.virtual_cluster.groups.forget(r.str("GroupId")));
@@ -52,10 +62,10 @@ pub(super) fn look(exchange: &Exchange, body: &mut Struct, cx: &Context<'_>) -> 
         }
         _ => {}
     }
-    0
+    None
 }
 
-fn note_commits(group: &str, scan: &Scan, body: &Struct, cx: &Context<'_>) {
+fn note_commits(scan: &Scan, body: &Struct, cx: &Context<'_>, mut note: impl FnMut(&str, i32, i64)) {
     let mut offsets: HashMap<(&str, i32), i64> = HashMap::new();
     for (partition, offset) in scan.partitions.iter().zip(&scan.commits) {
         if let Some(topic) = scan.topics.get(partition.topic).and_then(|t| t.name.as_deref()) {
@@ -67,7 +77,7 @@ fn note_commits(group: &str, scan: &Scan, body: &Struct, cx: &Context<'_>) {
         for partition in topic.structs("Partitions").filter(|p| p.i16("ErrorCode") == 0) {
             let index = partition.i32("PartitionIndex");
             if let Some(offset) = offsets.get(&(&*name, index)).filter(|o| **o >= 0) {
-                saw(group, &name, index, *offset, cx);
+                note(&name, index, *offset);
             }
         }
     }
@@ -79,8 +89,7 @@ fn saw(group: &str, topic: &str, partition: i32, offset: i64, cx: &Context<'_>) 
 }
 
 /// The topics of one group in an answer to OffsetFetch.
-fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>) -> u64 {
-    let mut given = 0;
+fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>, given: &mut Option<Moved>) {
     for topic in answer.structs_mut("Topics") {
         let Some(name) = name(topic, cx) else { continue };
         for partition in topic.structs_mut("Partitions").filter(|p| p.i16("ErrorCode") == 0) {
@@ -95,11 +104,11 @@ fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>) -> u64 {
                 partition.set("CommittedOffset", begin);
                 partition.set("CommittedLeaderEpoch", -1);
                 partition.set("Metadata", "");
-                given += 1;
+                let (group, topic) = (Some(group.into()), name.clone());
+                Moved::add(given, Moved { group, topic, partition: index, offset: begin, partitions: 1 });
             }
         }
     }
-    given
 }
 
 /// Where a group without a committed offset begins, unless that is its own affair.
@@ -129,14 +138,24 @@ fn name(topic: &Struct, cx: &Context<'_>) -> Option<Arc<str>> {
     }
 }
 
-/// The answer for the partitions of OffsetForLeaderEpoch whose epoch is of an older generation.
-pub(super) fn ends_of_older(shape: &Partitions, scan: &Scan, chosen: &[usize], cx: &Context<'_>) -> Struct {
-    let mut topics = Vec::new();
+/// The answer for the partitions of OffsetForLeaderEpoch whose epoch is of an older generation, and which of them have an end.
+pub(super) fn ends_of_older(
+    shape: &Partitions,
+    scan: &Scan,
+    chosen: &[usize],
+    cx: &Context<'_>,
+) -> (Struct, Option<Moved>) {
+    let (mut topics, mut moved) = (Vec::new(), None);
     for (topic, numbers) in scan.by_topic() {
         let end = |number: usize| {
             let partition = scan.partitions[number];
-            let (name, epoch) = topic.name.as_deref().zip(partition.older)?;
-            Some(k23_offset_for_leader_epoch::end_of_older(name, partition.index, epoch, cx))
+            let (name, epoch) = topic.name.as_ref().zip(partition.older)?;
+            let answer = k23_offset_for_leader_epoch::end_of_older(name, partition.index, epoch, cx);
+            let (topic, partition, offset) = (name.clone(), partition.index, answer.int("EndOffset"));
+            if offset < i64::MAX {
+                Moved::add(&mut moved, Moved { group: None, topic, partition, offset, partitions: 1 });
+            }
+            Some(answer)
         };
         let mine = numbers.filter(|number| chosen.binary_search(number).is_ok());
         let ends: Vec<Struct> = mine.filter_map(end).collect();
@@ -144,5 +163,5 @@ pub(super) fn ends_of_older(shape: &Partitions, scan: &Scan, chosen: &[usize], c
             topics.push(merge::topic_entry(shape, topic).with(shape.response_partitions, ends));
         }
     }
-    Struct::new().with(shape.response_topics, topics)
+    (Struct::new().with(shape.response_topics, topics), moved)
 }

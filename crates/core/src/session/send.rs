@@ -114,7 +114,9 @@ impl Session {
             .map(|(code, chosen)| refuse::partitions(shape, &scan, Some(chosen), *code, Some(cx)))
             .collect();
         if !answered.is_empty() {
-            known.push(positions::ends_of_older(shape, &scan, &answered, cx));
+            let (ends, moved) = positions::ends_of_older(shape, &scan, &answered, cx);
+            known.push(ends);
+            self.tell_moved(moved, out);
         }
         self.metrics.epochs_answered.add(answered.len() as u64);
         let brokers = groups.len();

@@ -4,7 +4,11 @@ use crate::{
     bodies::{each, errors, good, offset_for_leader_epoch},
     harness::{BASE, Reply, Rig},
 };
-use pointsman_core::{config::Positions, topology::CoordinatorKind};
+use pointsman_core::{
+    config::Positions,
+    signal::{Moved, Signal},
+    topology::CoordinatorKind,
+};
 use pointsman_wire::value::{Struct, Value};
 use std::sync::Arc;
 
@@ -130,6 +134,45 @@ fn a_group_is_seen_by_what_it_fetches_too_but_not_by_a_commit_that_failed() {
     rig.switch();
     assert_eq!(fetch_offsets(&mut rig, 9, "g", &[])[0].1, 40);
     assert_eq!(fetch_offsets(&mut rig, 9, "h", &[])[0].1, -1);
+}
+
+#[test]
+fn a_position_that_is_given_is_signalled_once_for_each_answer() {
+    let mut rig = rig();
+    (0..3).for_each(|partition| commit(&mut rig, "g", partition, 1000, 0));
+    rig.switch();
+    fetch_offsets(&mut rig, 9, "g", &[7]);
+    let moved = |group: Option<&str>, partition, offset, partitions| {
+        let group = group.map(Into::into);
+        let moved = Moved { group, topic: "orders".into(), partition, offset, partitions };
+        Signal::PositionsMoved { virtual_cluster: "main".into(), cluster: "secondary".into(), moved }
+    };
+    assert_eq!(rig.signals, [moved(Some("g"), 1, 50, 2)]);
+    rig.signals.clear();
+    fetch_offsets(&mut rig, 9, "g", &[7, 7, 7]);
+    assert_eq!(rig.signals, [], "they are its own");
+    rig.ask(23, 4, &offset_for_leader_epoch(&[("orders", &[0, 1])], BASE + 5, 3));
+    assert_eq!(rig.signals, [moved(None, 0, 40, 2)]);
+}
+
+#[test]
+fn offsets_of_a_transaction_mark_their_group_as_seen() {
+    for version in 0..=5 {
+        let mut rig = rig();
+        let entry = |p: i32| Struct::new().with("PartitionIndex", p).with("CommittedOffset", 900);
+        let topic = Struct::new().with("Name", "orders").with("Partitions", vec![entry(0), entry(1)]);
+        let request = Struct::new().with("TransactionalId", "tx").with("GroupId", "g").with("ProducerId", 5);
+        rig.ask(28, version, &request.with("Topics", vec![topic]));
+        let sent = rig.sent_one();
+        let result = |p: i32, code: i16| Struct::new().with("PartitionIndex", p).with("ErrorCode", code);
+        let topic =
+            Struct::new().with("Name", "orders").with("Partitions", vec![result(0, 0), result(1, 25)]);
+        rig.answer(&sent, &Struct::new().with("Topics", vec![topic]));
+        rig.reply();
+        rig.switch();
+        let found = fetch_offsets(&mut rig, 9, "g", &[]);
+        assert_eq!((found[0].1, found[1].1), (40, -1), "version {version}: the second one failed");
+    }
 }
 
 #[test]
