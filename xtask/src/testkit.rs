@@ -25,6 +25,9 @@ fn run(program: &str, args: &[String]) -> Result<(), String> {
         "--bin",
         program,
     ]);
+    if args.iter().any(|arg| arg == "--mirror") {
+        cargo.args(["--features", "mirror"]);
+    }
     let status =
         cargo.arg("--").args(args).status().map_err(|e| format!("{program}: cannot start cargo: {e}"))?;
     if status.success() { Ok(()) } else { Err(format!("{program}: {status}")) }

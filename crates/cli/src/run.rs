@@ -30,6 +30,8 @@ const SIGNALS: usize = 256;
 
 /// Runs the proxy with a configuration file until SIGTERM or SIGINT.
 pub(crate) fn run(file: &Path) -> ExitCode {
+    #[cfg(feature = "broken")]
+    switch_off();
     let outcome = tokio::runtime::Runtime::new()
         .map_err(|e| e.to_string())
         .and_then(|runtime| runtime.block_on(serve(file)));
@@ -38,6 +40,18 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         Err(why) => {
             eprintln!("pointsman: {why}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Switches off what a drill wants to see missed. A binary with this feature is for drills alone.
+#[cfg(feature = "broken")]
+fn switch_off() {
+    use pointsman_core::broken::Mechanism;
+    for word in std::env::var("POINTSMAN_BROKEN").unwrap_or_default().split(',') {
+        if let Some(mechanism) = Mechanism::of(word) {
+            eprintln!("pointsman: broken on purpose: {mechanism:?} is off; records will be lost or refused");
+            mechanism.switch_off();
         }
     }
 }

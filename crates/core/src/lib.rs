@@ -5,6 +5,7 @@
 //! brokers and back. Time comes in as an argument; bytes come in and go out as slices.
 //! This crate must never open a socket, read a clock or spawn anything.
 
+pub mod broken;
 pub mod config;
 pub mod failover;
 pub mod health;

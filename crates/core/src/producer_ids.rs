@@ -18,6 +18,7 @@
 //! every cluster and in every term: what one of them remembers of a producer the other remembers as well
 //! (docs/decisions/0008-identical-offsets.md). It still carries the term of its birth, because the clusters hand out the same ids.
 
+use crate::broken::Mechanism;
 use uuid::Uuid;
 
 /// Bits of a real id: at a thousand new producers per second enough for two years.
@@ -55,7 +56,8 @@ struct Birth {
 impl ProducerIds {
     /// Those of a virtual cluster of that name, after its chain has moved to another cluster `term` times.
     pub fn new(virtual_cluster: &str, term: u32) -> Self {
-        let term = if term == 0 { 0 } else { 1 + i64::from(term - 1) % TERM };
+        let term =
+            if term == 0 || Mechanism::Generation.is_off() { 0 } else { 1 + i64::from(term - 1) % TERM };
         let name = format!("pointsman:producer-ids:{virtual_cluster}");
         let (high, low) = Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).as_u64_pair();
         let mut key = high;

@@ -27,7 +27,7 @@ fn config(cluster: &Cluster) -> ClientConfig {
 
 fn mirror(from: &Cluster, to: &Cluster) -> MirrorConfig {
     let groups = vec![GROUP.to_owned()];
-    MirrorConfig { from: config(from), to: config(to), topic: "t".to_owned(), groups }
+    MirrorConfig { from: config(from), to: config(to), topic: "t".to_owned(), groups, pipeline: 4 }
 }
 
 async fn write(cluster: &Cluster, producer: &str, records: usize) {

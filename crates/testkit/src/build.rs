@@ -15,6 +15,11 @@ pub(crate) fn debug() -> Result<PathBuf, String> {
     build(&[])
 }
 
+/// Builds a Pointsman whose mechanisms can be switched off, in a directory of its own, so that nobody takes it for the other.
+pub(crate) fn broken() -> Result<PathBuf, String> {
+    build(&["--package", "pointsman", "--features", "broken", "--target-dir", "target/broken"])
+}
+
 fn build(profile: &[&str]) -> Result<PathBuf, String> {
     let mut cargo = Command::new("cargo");
     cargo.args(["build", "--bin", "pointsman", "--message-format", "json-render-diagnostics"]).args(profile);

@@ -12,6 +12,8 @@ pub mod cache;
 pub mod clients;
 pub mod conformance;
 pub mod drill;
+#[cfg(feature = "mirror")]
+pub mod ferry;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
 pub mod history;

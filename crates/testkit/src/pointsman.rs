@@ -67,6 +67,17 @@ pub struct Spec<'a> {
     pub hold: Duration,
     /// The name of its log file.
     pub log: &'a str,
+    /// Whether the clusters hold the same logs.
+    pub mirrored: bool,
+    /// Mechanisms that it must do without, in the words of its feature `broken`.
+    pub without: &'a [String],
+}
+
+impl<'a> Spec<'a> {
+    /// Between independent clusters.
+    pub fn new(chain: &'a [(&'a str, String)], hold: Duration, log: &'a str) -> Self {
+        Self { chain, hold, log, mirrored: false, without: &[] }
+    }
 }
 
 /// A running one. Dropping it ends it.
@@ -88,6 +99,9 @@ impl Pointsman {
         let errors = output.try_clone().map_err(|e| format!("{}: {e}", log.display()))?;
         let mut command = Command::new(&place.binary);
         command.args(["run", "-c"]).arg(&config).current_dir(&place.dir);
+        if !spec.without.is_empty() {
+            command.env("POINTSMAN_BROKEN", spec.without.join(","));
+        }
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         let mut running = Self { process: Process::spawn("pointsman", &mut command)?, log };
         for address in place.addresses() {
@@ -130,10 +144,12 @@ clusters:
     advertise: 127.0.0.1
     chain: [{}]
     failover: {{ automatic: true, failback: automatic, hold: {}ms }}
+    replication: {}
 ",
         place.admin_port,
         names.join(", "),
         spec.hold.as_millis(),
+        if spec.mirrored { "identical_offsets" } else { "none" },
     )
 }
 
@@ -145,15 +161,16 @@ mod tests {
     fn the_configuration_is_one_that_pointsman_accepts() {
         let chain =
             [("primary", "127.0.0.1:1,127.0.0.1:2".to_owned()), ("secondary", "127.0.0.1:3".to_owned())];
-        for ports in [vec![9092], vec![9092, 9093]] {
+        for (ports, mirrored) in [(vec![9092], true), (vec![9092, 9093], false)] {
             let hold = Duration::from_millis(1500);
             let place =
                 Place { binary: PathBuf::from("pointsman"), ports, admin_port: 9901, dir: PathBuf::new() };
-            let text = config_text(&place, &Spec { chain: &chain, hold, log: "log" });
+            let text = config_text(&place, &Spec { mirrored, ..Spec::new(&chain, hold, "log") });
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
             assert_eq!(config.clusters.len(), 2);
             assert_eq!(config.virtual_clusters[0].failover.hold, hold);
+            assert_eq!(config.virtual_clusters[0].replication.keeps_offsets(), mirrored);
         }
     }
 }

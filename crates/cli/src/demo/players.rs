@@ -112,8 +112,11 @@ impl Part {
             match event {
                 Event::Records { partition, records } => {
                     let text = |v: Option<Bytes>| v.map(|v| String::from_utf8_lossy(&v).into_owned());
-                    let values = records.into_iter().map(|r| text(r.record.value).unwrap_or_default());
-                    self.scene.consumed(self.index, u32::try_from(partition).unwrap_or(0), values);
+                    let place = |at: i64| u64::try_from(at).unwrap_or(0);
+                    let records = records
+                        .into_iter()
+                        .map(|r| (place(r.offset), text(r.record.value).unwrap_or_default()));
+                    self.scene.consumed(self.index, u32::try_from(partition).unwrap_or(0), records);
                 }
                 Event::Error(error) => self.scene.failed(self.index, &error.to_string()),
                 Event::Assigned(_) | Event::Note(_) => {}

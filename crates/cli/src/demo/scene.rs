@@ -184,15 +184,20 @@ impl Scene {
     }
 
     /// Records that the consumer got.
-    pub(super) fn consumed(&self, client: usize, partition: u32, values: impl Iterator<Item = String>) {
+    pub(super) fn consumed(
+        &self,
+        client: usize,
+        partition: u32,
+        records: impl Iterator<Item = (u64, String)>,
+    ) {
         let mut notes = self.notes();
         let (at, wall, recording) = (notes.now(), now_ns(), notes.recording);
         let actor = &mut notes.clients[client];
         let mut count = 0;
-        for value in values {
+        for (offset, value) in records {
             count += 1;
             if recording {
-                actor.history.consumed.push(Consumed { at: wall, partition, value });
+                actor.history.consumed.push(Consumed { at: wall, partition, offset, value });
             }
         }
         actor.seen(at, count);

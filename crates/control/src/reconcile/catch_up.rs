@@ -8,10 +8,10 @@ use pointsman_core::offsets::EndsCell;
 use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// Between two looks. What was under way to the old cluster when traffic was held arrives meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+/// Between two looks. What was under way to the old cluster when traffic was held arrives meanwhile, and commits are copied.
+const LOOK: Duration = Duration::from_millis(50);
 /// Looks in a row that must find equal ends.
-const CERTAIN: usize = 2;
+const CERTAIN: usize = 3;
 
 /// The two clusters of a planned switch.
 pub(super) struct CatchUp {

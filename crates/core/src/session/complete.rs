@@ -107,7 +107,7 @@ impl Session {
         }
         let (reply, positions) = reply(exchange, frame, editor.edits(), &cx)?;
         self.editor = editor;
-        self.metrics.positions_given.add(positions);
+        self.tell_moved(positions, out);
         self.note_reply(id, &reply, &seen, now)?;
         self.ready(id, node, reply);
         Ok(())
@@ -292,7 +292,6 @@ impl Session {
 
     /// What an answer says about the topology, besides its content.
     fn note(&mut self, id: ExchangeId, seen: &Translated, out: &mut Output) {
-        self.metrics.positions_given.add(seen.positions.as_ref().map_or(0, |moved| moved.partitions));
         self.tell_moved(seen.positions.clone(), out);
         if seen.stale_leader {
             self.stale_topology(out);
@@ -313,6 +312,9 @@ impl Session {
     /// A position that changes is counted and logged.
     pub(super) fn tell_moved(&self, moved: Option<Moved>, out: &mut Output) {
         let (Some(moved), Some(cluster)) = (moved, self.cluster()) else { return };
+        if moved.group.is_some() {
+            self.metrics.positions_given.add(moved.partitions);
+        }
         let virtual_cluster = self.virtual_cluster.name.clone();
         out.signals.push(Signal::PositionsMoved { virtual_cluster, cluster, moved });
     }
@@ -456,13 +458,13 @@ fn edits(
 }
 
 /// The frame for the client: header as it came, with the client's correlation id; body edited, in its place where lengths allow it.
-/// Says too how many positions were given.
+/// Says too which positions were given.
 fn reply(
     exchange: &Exchange,
     mut frame: BytesMut,
     edits: &Edits,
     cx: &Context<'_>,
-) -> Result<(Bytes, u64), DecodeError> {
+) -> Result<(Bytes, Option<Moved>), DecodeError> {
     let (key, version) = (exchange.rule.key, exchange.version);
     let at = body_at(key, version, &frame)?;
     if !edits.apply_in_place(&mut frame[at..]) {
@@ -471,7 +473,7 @@ fn reply(
         edits.apply(&frame[at..], &mut edited);
         frame = BytesMut::from(Bytes::from(edited));
     }
-    let mut positions = 0;
+    let mut positions = None;
     if exchange.rule.edit_response.is_some() || positions::concern(key) {
         (frame, positions) = edited(exchange, frame, at, cx)?;
     }
@@ -487,14 +489,14 @@ fn edited(
     mut frame: BytesMut,
     at: usize,
     cx: &Context<'_>,
-) -> Result<(BytesMut, u64), DecodeError> {
+) -> Result<(BytesMut, Option<Moved>), DecodeError> {
     let (key, version) = (exchange.rule.key, exchange.version);
     let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
     let mut body = value::decode(message, version, &frame.split_off(at).freeze())?;
     if let Some(edit) = exchange.rule.edit_response {
         edit(&mut body, cx);
     }
-    let positions = if positions::concern(key) { positions::look(exchange, &mut body, cx) } else { 0 };
+    let positions = if positions::concern(key) { positions::look(exchange, &mut body, cx) } else { None };
     let mut edited = frame.to_vec();
     value::encode(message, version, &body, &mut edited)
         .map_err(|_| DecodeError::Truncated { needed: 1, left: 0 })?;

@@ -6,7 +6,7 @@
 //! until it has come again. Then they may follow it on the same way to the same broker; another connection could be faster, so
 //! there they wait until a broker has taken it. A higher epoch passes, and after a deadline everything does.
 
-use crate::{Now, rules::request::Producer, topology::NodeId};
+use crate::{Now, broken::Mechanism, rules::request::Producer, topology::NodeId};
 use std::{
     collections::HashMap,
     sync::{
@@ -127,7 +127,7 @@ impl Gate {
 
     /// Whether a batch may pass this way: if every one before it that was failed has come again and went the same way.
     pub fn admits(&self, producer: Producer, topic: &Arc<str>, partition: i32, way: Way, now: Now) -> bool {
-        if self.is_open() {
+        if self.is_open() || Mechanism::Gate.is_off() {
             return true;
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use super::{
     ClientConfig, ClientError, Reset,
     cluster::{Cluster, Lane},
     codes,
-    connection::Connection,
+    connection::{Answer, Connection},
     consumer::offsets,
 };
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use pointsman_wire::{
     Struct, Value,
     batch::{BatchEvent, Batches},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -45,6 +45,9 @@ pub struct MirrorConfig {
     pub topic: String,
     /// Groups whose committed offsets are copied.
     pub groups: Vec<String>,
+    /// Batches of a partition that are under way to the target at once. With more than one, a broker that refuses one of them ends the
+    /// mirror with an error, because the next one may have taken its place.
+    pub pipeline: usize,
 }
 
 /// A running mirror. Dropping it stops it.
@@ -66,7 +69,8 @@ impl Mirror {
             cluster.know(&config.topic, cluster.config().request_timeout).await?;
         }
         let count = from.metadata(|m| m.topic(&config.topic).map_or(0, |t| t.leaders.len()));
-        let sides = Arc::new(Sides { from, to, topic: config.topic.clone() });
+        let sides =
+            Arc::new(Sides { from, to, topic: config.topic.clone(), pipeline: config.pipeline.max(1) });
         let stop = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
         for partition in 0..i32::try_from(count).unwrap_or(i32::MAX) {
@@ -118,6 +122,7 @@ struct Sides {
     from: Cluster,
     to: Cluster,
     topic: String,
+    pipeline: usize,
 }
 
 impl Sides {
@@ -157,30 +162,35 @@ impl Sides {
         ClientError::check("Fetch", told.i16("ErrorCode"))?;
         let records = told.bytes("Records").cloned().unwrap_or_default();
         let target = self.leader(&self.to, partition).await?;
-        let mut next = next;
-        for batch in whole_batches(&records) {
-            // The first one may begin before what was asked for.
-            if batch.last_offset >= next {
-                progress.under_way = Some(batch.last_offset + 1);
-                self.write(&target, partition, &batch, next).await?;
-                next = batch.last_offset + 1;
-                *progress = Progress { end: Some(next), under_way: None };
+        let (asked, mut next, mut under_way) = (next, next, VecDeque::new());
+        // The first one may begin before what was asked for.
+        for batch in whole_batches(&records).into_iter().filter(|batch| batch.last_offset >= asked) {
+            if under_way.len() == self.pipeline {
+                settle(&target, under_way.pop_front(), progress).await?;
             }
+            let answer = self.write(&target, partition, &batch, next)?;
+            let end = batch.last_offset + 1;
+            progress.under_way.push(end);
+            under_way.push_back((answer, next, end));
+            next = end;
+        }
+        while let Some(written) = under_way.pop_front() {
+            settle(&target, Some(written), progress).await?;
         }
         Ok(())
     }
 
-    async fn write(
+    fn write(
         &self,
         target: &Connection,
         partition: i32,
         batch: &Whole,
         expected: i64,
-    ) -> Result<(), ClientError> {
-        let parted = |what: String| ClientError::Protocol { address: target.address().to_owned(), what };
+    ) -> Result<Answer, ClientError> {
         if batch.base_offset != expected || batch.control {
             let (base, control) = (batch.base_offset, batch.control);
-            return Err(parted(format!("batch at {base} (control: {control}) where {expected} is the end")));
+            let what = format!("batch at {base} (control: {control}) where {expected} is the end");
+            return Err(parted(target, what));
         }
         let data = Struct::new().with("Index", partition).with("Records", Value::Bytes(batch.bytes.clone()));
         let topic = Struct::new().with("Name", self.topic.as_str()).with("PartitionData", vec![data]);
@@ -189,33 +199,50 @@ impl Sides {
             .with("Acks", -1)
             .with("TimeoutMs", 5000)
             .with("TopicData", vec![topic]);
-        let answer = target.call(PRODUCE, target.version(PRODUCE, PRODUCE_NAMES)?, &body).await?;
-        let told = answer.structs("Responses").flat_map(|t| t.structs("PartitionResponses")).next();
-        let none = || ClientError::code("Produce", codes::UNKNOWN_TOPIC_OR_PARTITION);
-        let told = told.ok_or_else(none)?;
-        ClientError::check("Produce", told.i16("ErrorCode"))?;
-        match told.int("BaseOffset") {
-            base if base == expected => Ok(()),
-            base => Err(parted(format!("the copy of {expected} stands at {base}: somebody else writes"))),
-        }
+        target.submit(PRODUCE, target.version(PRODUCE, PRODUCE_NAMES)?, &body)
     }
+}
+
+fn parted(target: &Connection, what: String) -> ClientError {
+    ClientError::Protocol { address: target.address().to_owned(), what }
+}
+
+/// Waits for the answer to a copied batch: where it should stand, and where the log ends then.
+async fn settle(
+    target: &Connection,
+    written: Option<(Answer, i64, i64)>,
+    progress: &mut Progress,
+) -> Result<(), ClientError> {
+    let Some((answer, expected, end)) = written else { return Ok(()) };
+    let answer = answer.get().await?;
+    let told = answer.structs("Responses").flat_map(|t| t.structs("PartitionResponses")).next();
+    let none = || ClientError::code("Produce", codes::UNKNOWN_TOPIC_OR_PARTITION);
+    let told = told.ok_or_else(none)?;
+    ClientError::check("Produce", told.i16("ErrorCode"))?;
+    let base = told.int("BaseOffset");
+    if base != expected {
+        return Err(parted(target, format!("the copy of {expected} stands at {base}: somebody else writes")));
+    }
+    progress.end = Some(end);
+    progress.under_way.retain(|under_way| *under_way > end);
+    Ok(())
 }
 
 /// Where the target ends as far as the mirror has written it.
 #[derive(Default)]
 struct Progress {
     end: Option<i64>,
-    /// And where it ends if the last write, whose answer was lost, was carried out.
-    under_way: Option<i64>,
+    /// And where it may end if writes whose answers were lost were carried out.
+    under_way: Vec<i64>,
 }
 
 impl Progress {
     fn check(&mut self, end: i64) -> Result<(), ClientError> {
-        if self.end.is_some_and(|known| known != end) && self.under_way != Some(end) {
+        if self.end.is_some_and(|known| known != end) && !self.under_way.contains(&end) {
             let what = format!("the target ends at {end}, not at {:?}: somebody else writes", self.end);
             return Err(ClientError::Protocol { address: "the target".to_owned(), what });
         }
-        *self = Self { end: Some(end), under_way: None };
+        *self = Self { end: Some(end), under_way: Vec::new() };
         Ok(())
     }
 }
@@ -268,12 +295,18 @@ async fn copy_offsets(
 async fn copy_offsets_once(sides: &Sides, group: &str, partitions: &[i32]) -> Result<(), ClientError> {
     let address = sides.from.find_coordinator(group).await?;
     let source = sides.from.connection(Lane::Control, &address).await?;
-    let committed = offsets::committed(&source, group, &sides.topic, partitions).await?;
+    let mut committed = offsets::committed(&source, group, &sides.topic, partitions).await?;
     if committed.is_empty() {
         return Ok(());
     }
     let address = sides.to.find_coordinator(group).await?;
     let target = sides.to.connection(Lane::Control, &address).await?;
+    // What is further on there was committed there, after this side was left.
+    let known = offsets::committed(&target, group, &sides.topic, partitions).await?;
+    committed.retain(|partition, at| known.get(partition).is_none_or(|known| known.offset < at.offset));
+    if committed.is_empty() {
+        return Ok(());
+    }
     match offsets::commit_simple(&target, group, &sides.topic, &committed).await {
         // Members that a switch left behind: nobody serves them there.
         Err(error) if error.protocol_code() == Some(codes::UNKNOWN_MEMBER_ID) => {

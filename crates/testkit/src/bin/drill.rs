@@ -9,7 +9,7 @@ fn main() -> ExitCode {
     let (name, rest) = args.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
     let outcome = match name {
         "failover" => Options::parse(rest).and_then(|options| drill::failover(&options).map(drop)),
-        "pingpong" => pingpong::Options::parse(rest).and_then(|options| pingpong::run(&options).map(drop)),
+        "pingpong" => pingpong::Options::parse(rest).and_then(|options| pingpong::run(&options)),
         "calm" => calm::Options::parse(rest).and_then(|options| calm::run(&options).map(drop)),
         _ => {
             let usages = [drill::USAGE, pingpong::USAGE, calm::USAGE].join("\n");

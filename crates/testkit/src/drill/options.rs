@@ -64,6 +64,10 @@ pub struct Options {
     pub binary: Option<PathBuf>,
     /// Summary as JSON.
     pub json: bool,
+    /// Pointsman is told that the clusters hold the same logs. Only the ping-pong drill sets it.
+    pub mirrored: bool,
+    /// Mechanisms that Pointsman must do without, in the words of its feature `broken`. Only the ping-pong drill sets it.
+    pub without: Vec<String>,
 }
 
 impl Default for Options {
@@ -78,6 +82,8 @@ impl Default for Options {
             observe: Duration::from_secs(20),
             binary: None,
             json: false,
+            mirrored: false,
+            without: Vec::new(),
         }
     }
 }

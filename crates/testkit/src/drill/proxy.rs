@@ -24,6 +24,7 @@ pub(super) enum Proxy {
 pub(super) fn binary(options: &Options) -> Result<PathBuf, String> {
     match &options.binary {
         Some(given) => Ok(given.clone()),
+        None if !options.without.is_empty() => build::broken(),
         None if options.via == Via::Pointsman => build::pointsman(),
         None => Ok(PathBuf::from("pointsman")),
     }
@@ -43,7 +44,11 @@ impl Proxy {
             Via::Pointsman => {
                 let chain = [("primary", primary.bootstrap()), ("secondary", secondary.bootstrap())];
                 let log = format!("run-{run}-proxy.log");
-                let spec = Spec { chain: &chain, hold: options.hold, log: &log };
+                let spec = Spec {
+                    mirrored: options.mirrored,
+                    without: &options.without,
+                    ..Spec::new(&chain, options.hold, &log)
+                };
                 Pointsman::start(place, &spec).map(Self::Pointsman)
             }
         }

@@ -5,12 +5,16 @@
 //! value at that partition and offset; so no proxy is believed, only logs. Never looks at a clock or a socket.
 
 mod check;
+mod mirrored;
 mod report;
 mod sequence;
 #[cfg(test)]
 mod tests;
 
 pub use check::check;
+pub use mirrored::{
+    MirroredConsumer, MirroredInput, MirroredProducer, MirroredReport, Moved, check_mirrored,
+};
 pub use report::{ClientReport, Report, WindowReport};
 pub use sequence::{SequenceInput, SequenceReport, Visit, check_sequence};
 
@@ -48,6 +52,8 @@ pub struct Consumed {
     pub at: u64,
     /// Partition.
     pub partition: u32,
+    /// Its offset, as the client was told.
+    pub offset: u64,
     /// The record's value.
     pub value: String,
 }
@@ -92,8 +98,8 @@ impl ClientHistory {
                 let value = format!("{}-{seq}", self.client);
                 self.acks.push(Ack { at: *t, partition: *p, offset: *o, value });
             }
-            Event::Rec { t, p, v, .. } => {
-                self.consumed.push(Consumed { at: *t, partition: *p, value: v.clone() });
+            Event::Rec { t, p, o, v } => {
+                self.consumed.push(Consumed { at: *t, partition: *p, offset: *o, value: v.clone() });
             }
             Event::Err { t, fatal, msg } => {
                 self.errors.push(AppError { at: *t, fatal: *fatal, message: msg.clone() });

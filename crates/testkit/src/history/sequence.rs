@@ -161,18 +161,18 @@ impl SequenceInput<'_> {
 }
 
 /// `java-17` → (`java`, 17).
-fn split(value: &str) -> Option<(&str, u64)> {
+pub(super) fn split(value: &str) -> Option<(&str, u64)> {
     let (client, number) = value.rsplit_once('-')?;
     Some((client, number.parse().ok()?))
 }
 
 /// The words before the details, which differ each time.
-fn kind(message: &str) -> String {
+pub(super) fn kind(message: &str) -> String {
     let end = message.find([':', '(', '{', '[', ';']).unwrap_or(message.len());
     message[..end].trim().to_owned()
 }
 
-fn acks_by_number(client: &ClientHistory) -> HashMap<u64, Vec<&Ack>> {
+pub(super) fn acks_by_number(client: &ClientHistory) -> HashMap<u64, Vec<&Ack>> {
     let mut acks: HashMap<u64, Vec<&Ack>> = HashMap::new();
     for ack in &client.acks {
         if let Some((_, number)) = split(&ack.value) {
@@ -208,7 +208,7 @@ fn disorder_in_visits(copies: &Copies) -> usize {
 }
 
 /// Counts the records that stand behind a younger one of their partition.
-fn disorder(mut records: Vec<(u32, Place, u64)>) -> usize {
+pub(super) fn disorder(mut records: Vec<(u32, Place, u64)>) -> usize {
     records.sort_unstable();
     let mut youngest: HashMap<u32, u64> = HashMap::new();
     let mut behind = 0;

@@ -16,7 +16,7 @@ fn ack(at: u64, partition: u32, offset: u64, value: &str) -> Ack {
 }
 
 fn read(at: u64, partition: u32, value: &str) -> Consumed {
-    Consumed { at: at * MS, partition, value: value.to_owned() }
+    Consumed { at: at * MS, partition, offset: 0, value: value.to_owned() }
 }
 
 /// Two partitions; the fault is at 100 ms, the end at 1000 ms. Records 0 and 1 go to the primary, 2 and 3 to the

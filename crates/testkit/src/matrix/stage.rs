@@ -35,7 +35,7 @@ impl Stage {
         let chain = [("only", cluster.bootstrap())];
         let proxy = |shape: &Shape| {
             let place = Place::free(binary, if *shape == Shape::Slots { BROKERS } else { 1 })?;
-            let running = Pointsman::start(&place, &Spec { chain: &chain, hold: HOLD, log: "log" })?;
+            let running = Pointsman::start(&place, &Spec::new(&chain, HOLD, "log"))?;
             Ok((*shape, place, running))
         };
         let proxies = shapes.iter().map(proxy).collect::<Result<_, String>>()?;

@@ -5,6 +5,8 @@
 //! no switch, however soon after the last, loses, reorders or needlessly repeats what an idempotent producer sends. Pauses
 //! between the switches are varied by a seed. Judged by the logs of both clusters, as a sequence of visits.
 
+#[cfg(feature = "mirror")]
+mod mirrored;
 mod options;
 mod report;
 mod run;
@@ -15,26 +17,67 @@ use std::io::Write;
 pub use options::{Options, USAGE};
 pub use report::{ConsumerReport, ProducerReport, Summary, SwitchRecord};
 
+use serde::Serialize;
+
 use super::bench::Bench;
 use crate::clients::ClientKind;
 
 /// Runs the drill, prints a table, and writes `target/drill/pingpong-*.jsonl`. An error says which promises did not hold.
-pub fn run(options: &Options) -> Result<Summary, String> {
+///
+/// Without a mechanism it is the other way round: an error says that nothing was found.
+pub fn run(options: &Options) -> Result<(), String> {
     let base = super::Options {
         clients: options.clients.clone(),
         binary: options.binary.clone(),
+        mirrored: options.mirror,
+        without: options.without.clone(),
         ..Default::default()
     };
-    let bench = Bench::start(&base, "pingpong-", [3, 3])?;
-    let summary = run::run(&bench, &base, options)?;
-    bench.write_line(&summary)?;
-    let text = if options.json {
-        serde_json::to_string_pretty(&summary).map_err(|e| format!("summary: {e}"))?
+    let name = if options.mirror { "mirrored-" } else { "pingpong-" };
+    let bench = Bench::start(&base, name, [3, 3])?;
+    let verdict = if options.mirror {
+        mirrored(&bench, &base, options)?
     } else {
-        report::table(&summary)
+        let summary = run::run(&bench, &base, options)?;
+        print(&bench, options, &summary, report::table)?;
+        summary.verdict()
     };
-    writeln!(std::io::stdout(), "{text}").map_err(|e| format!("standard output: {e}"))?;
-    summary.verdict().map(|()| summary)
+    match verdict {
+        verdict if options.without.is_empty() => verdict,
+        Err(broken) => {
+            let without = options.without.join(" and ");
+            writeln!(std::io::stdout(), "\nas it must be without {without}: {broken}")
+                .map_err(|e| e.to_string())
+        }
+        Ok(()) => Err(format!("nothing was found although {} was off", options.without.join(" and "))),
+    }
+}
+
+#[cfg(feature = "mirror")]
+fn mirrored(bench: &Bench, base: &super::Options, options: &Options) -> Result<Result<(), String>, String> {
+    let summary = mirrored::run(bench, base, options)?;
+    print(bench, options, &summary, mirrored::table)?;
+    Ok(summary.verdict())
+}
+
+#[cfg(not(feature = "mirror"))]
+fn mirrored(_: &Bench, _: &super::Options, _: &Options) -> Result<Result<(), String>, String> {
+    Err("this drill was built without the feature `mirror`; start it as `cargo xtask drill pingpong --mirror`".into())
+}
+
+fn print<S: Serialize>(
+    bench: &Bench,
+    options: &Options,
+    summary: &S,
+    table: fn(&S) -> String,
+) -> Result<(), String> {
+    bench.write_line(summary)?;
+    let text = if options.json {
+        serde_json::to_string_pretty(summary).map_err(|e| format!("summary: {e}"))?
+    } else {
+        table(summary)
+    };
+    writeln!(std::io::stdout(), "{text}").map_err(|e| format!("standard output: {e}"))
 }
 
 /// What makes the producer of a library idempotent, in its own words. A test reads from the log that it does.

@@ -16,6 +16,8 @@ cargo xtask drill pingpong [options]
   --rate N              records per second and producer, default 100
   --observe SECONDS     longest wait for every producer after the last switch, default 30
   --binary FILE         the pointsman to test, default: cargo build --release
+  --mirror              a mirror copies from the cluster that serves to the other one: identical offsets
+  --without a,b         of gate, generation: Pointsman does without them, and the drill must find it out
   --json                print the summary as JSON";
 
 /// The options of the drill.
@@ -35,9 +37,16 @@ pub struct Options {
     pub observe: Duration,
     /// The binary under test.
     pub binary: Option<PathBuf>,
+    /// Whether a mirror makes the clusters hold the same logs.
+    pub mirror: bool,
+    /// Mechanisms that Pointsman does without.
+    pub without: Vec<String>,
     /// Summary as JSON.
     pub json: bool,
 }
+
+/// What Pointsman can do without, for the proof that it cannot.
+const MECHANISMS: [&str; 2] = ["gate", "generation"];
 
 impl Default for Options {
     fn default() -> Self {
@@ -49,6 +58,8 @@ impl Default for Options {
             rate: 100,
             observe: Duration::from_secs(30),
             binary: None,
+            mirror: false,
+            without: Vec::new(),
             json: false,
         }
     }
@@ -76,11 +87,21 @@ impl Options {
                 }
                 "--observe" => options.observe = seconds(name, value()?)?,
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
+                "--mirror" => options.mirror = true,
+                "--without" => options.without = mechanisms(name, value()?)?,
                 "--json" => options.json = true,
                 _ => return Err(format!("unknown option {name}\n{USAGE}")),
             }
         }
         Ok(options)
+    }
+}
+
+fn mechanisms(name: &str, list: &str) -> Result<Vec<String>, String> {
+    let chosen: Vec<String> = list.split(',').map(str::to_owned).collect();
+    match chosen.iter().find(|one| !MECHANISMS.contains(&one.as_str())) {
+        None => Ok(chosen),
+        Some(other) => Err(format!("{name}: expected {}, got {other:?}", MECHANISMS.join(" or "))),
     }
 }
 
@@ -97,18 +118,24 @@ mod tests {
     #[test]
     fn options_are_read_and_nonsense_is_refused() {
         let parse = |text: &str| Options::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
-        let options = parse("--switches 4 --seed 7 --pause 10-20 --rate 5 --clients franz --json");
+        let options = parse(
+            "--switches 4 --seed 7 --pause 10-20 --rate 5 --clients franz --mirror --without gate,generation --json",
+        );
         let expected = Options {
             switches: 4,
             seed: 7,
             pause: (10, 20),
             clients: vec![ClientKind::Franz],
             rate: 5,
+            mirror: true,
+            without: vec!["gate".to_owned(), "generation".to_owned()],
             json: true,
             ..Options::default()
         };
         assert_eq!(options, Ok(expected));
-        for wrong in ["--switches 0", "--pause 3", "--pause 9-3", "--seed x", "--seed", "failover"] {
+        for wrong in
+            ["--switches 0", "--pause 3", "--pause 9-3", "--seed x", "--seed", "--without order", "failover"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -66,11 +66,7 @@ pub struct Summary {
 impl Summary {
     /// Whether every promise held; an error names those that did not.
     pub fn verdict(&self) -> Result<(), String> {
-        let mut broken: Vec<String> = Vec::new();
-        let failed = |(number, switch): (usize, &SwitchRecord)| {
-            switch.failure.as_ref().map(|why| format!("switch {number} to {}: {why}", switch.to))
-        };
-        broken.extend(self.switches.iter().enumerate().filter_map(failed));
+        let mut broken = failed_switches(&self.switches);
         for producer in &self.producers {
             broken.extend(producer.sequence.broken());
             if !producer.recovered {
@@ -83,6 +79,14 @@ impl Summary {
         }
         if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
     }
+}
+
+/// The switches that were not carried out, in words.
+pub(super) fn failed_switches(switches: &[SwitchRecord]) -> Vec<String> {
+    let failed = |(number, switch): (usize, &SwitchRecord)| {
+        switch.failure.as_ref().map(|why| format!("switch {number} to {}: {why}", switch.to))
+    };
+    switches.iter().enumerate().filter_map(failed).collect()
 }
 
 /// The tables, in Markdown. Times are seconds.

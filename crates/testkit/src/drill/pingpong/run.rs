@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use super::super::Options as Base;
 use super::super::bench::{Bench, now_ns, write_json};
 use super::super::proxy::Proxy;
+use serde::Serialize;
+
 use super::{ConsumerReport, Options, ProducerReport, Summary, SwitchRecord, idempotent};
 use crate::clients::{ClientKind, Driver, DriverSpec, Event, Mode};
 use crate::history::{ClientHistory, SequenceInput, Side, Visit, check_sequence};
@@ -16,7 +18,7 @@ use crate::log::ClusterLog;
 use crate::process::wait_for;
 use crate::rng::Rng;
 
-const TOPIC: &str = "pingpong";
+pub(super) const TOPIC: &str = "pingpong";
 const PARTITIONS: u32 = 6;
 const STEADY_LIMIT: Duration = Duration::from_secs(60);
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
@@ -25,17 +27,14 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(15);
 const CLOSE_LIMIT: Duration = Duration::from_secs(20);
 
-struct Client {
+pub(super) struct Client {
     name: &'static str,
     producer: Driver,
     consumer: Driver,
 }
 
 pub(super) fn run(bench: &Bench, base: &Base, options: &Options) -> Result<Summary, String> {
-    for cluster in [&bench.primary, &bench.secondary] {
-        cluster.create_topic(TOPIC, PARTITIONS as usize, 3, &[("min.insync.replicas", "2")])?;
-        cluster.wait_in_sync(TOPIC, SYNC_LIMIT)?;
-    }
+    create_topics(bench)?;
     let proxy = Proxy::start(base, &bench.place, &bench.primary, &bench.secondary, 0)?;
     let clients = start_clients(bench, &proxy.bootstrap(&bench.place, &bench.primary), options)?;
     wait_steady(&clients)?;
@@ -49,12 +48,7 @@ pub(super) fn run(bench: &Bench, base: &Base, options: &Options) -> Result<Summa
         let side = if number % 2 == 0 { Side::Secondary } else { Side::Primary };
         visits.push(visit(bench, side)?);
         let switch = switch(bench, side, pause);
-        eprintln!(
-            "switch {number} to {}: {} ms {}",
-            switch.to,
-            switch.took_ms,
-            switch.failure.as_deref().unwrap_or("")
-        );
+        tell(number, &switch);
         if switch.failure.is_some() {
             // Nothing moved: what follows still belongs to the visit before.
             visits.pop();
@@ -79,11 +73,29 @@ pub(super) fn run(bench: &Bench, base: &Base, options: &Options) -> Result<Summa
     let producer = |((sequence, history), end): ((_, &ClientHistory), &Ended)| ProducerReport {
         sequence,
         silence_ms: silence(history),
-        recovered: acked_partitions(history, switched_at) == PARTITIONS as usize && end.closed,
+        recovered: is_back(history, end.closed, switched_at),
     };
     let producer_reports = sequences.map(producer).collect();
     let consumers = end.iter().map(|e| consumer_report(&e.consumer, &producers)).collect();
     Ok(Summary { seed: options.seed, switches, producers: producer_reports, consumers })
+}
+
+pub(super) fn create_topics(bench: &Bench) -> Result<(), String> {
+    for cluster in [&bench.primary, &bench.secondary] {
+        cluster.create_topic(TOPIC, PARTITIONS as usize, 3, &[("min.insync.replicas", "2")])?;
+        cluster.wait_in_sync(TOPIC, SYNC_LIMIT)?;
+    }
+    Ok(())
+}
+
+pub(super) fn tell(number: usize, switch: &SwitchRecord) {
+    let failure = switch.failure.as_deref().unwrap_or("");
+    eprintln!("switch {number} to {}: {} ms {failure}", switch.to, switch.took_ms);
+}
+
+/// The group of a client's consumer.
+pub(super) fn group(client: &str) -> String {
+    format!("{TOPIC}-{client}")
 }
 
 fn cluster(bench: &Bench, side: Side) -> &Cluster {
@@ -100,7 +112,7 @@ fn visit(bench: &Bench, side: Side) -> Result<Visit, String> {
     Ok(Visit { side, begun: now_ns(), starts })
 }
 
-fn switch(bench: &Bench, side: Side, pause: Duration) -> SwitchRecord {
+pub(super) fn switch(bench: &Bench, side: Side, pause: Duration) -> SwitchRecord {
     let to = cluster(bench, side).name().to_owned();
     let begun = Instant::now();
     let failure = bench.place.switch(&to).err();
@@ -111,13 +123,18 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn start_clients(bench: &Bench, bootstrap: &str, options: &Options) -> Result<Vec<Client>, String> {
+pub(super) fn start_clients(
+    bench: &Bench,
+    bootstrap: &str,
+    options: &Options,
+) -> Result<Vec<Client>, String> {
     let start = |kind: &ClientKind, mode| {
         let settings = if mode == Mode::Produce { idempotent(*kind) } else { BTreeMap::new() };
         let spec = DriverSpec {
             rate: options.rate,
             settings,
             flush_ms: millis(FLUSH),
+            group: group(kind.name()),
             ..DriverSpec::new(mode, kind.name(), bootstrap, TOPIC)
         };
         Driver::start(&bench.programs[kind], &spec)
@@ -132,7 +149,7 @@ fn start_clients(bench: &Bench, bootstrap: &str, options: &Options) -> Result<Ve
     bench.programs.keys().map(client).collect()
 }
 
-fn wait_steady(clients: &[Client]) -> Result<(), String> {
+pub(super) fn wait_steady(clients: &[Client]) -> Result<(), String> {
     for client in clients {
         for driver in [&client.producer, &client.consumer] {
             let all = |events: &[Event]| partitions(events, 0).len() == PARTITIONS as usize;
@@ -150,7 +167,7 @@ fn partitions(events: &[Event], since: u64) -> HashSet<u32> {
     events.iter().filter_map(of).collect()
 }
 
-fn recovered(client: &Client, since: u64) -> Result<(), String> {
+pub(super) fn recovered(client: &Client, since: u64) -> Result<(), String> {
     let acked = client.producer.look(|events| partitions(events, since).len());
     if acked == PARTITIONS as usize { Ok(()) } else { Err(format!("{}: {acked} partitions", client.name)) }
 }
@@ -159,16 +176,21 @@ fn acked_partitions(history: &ClientHistory, since: u64) -> usize {
     history.acks.iter().filter(|a| a.at >= since).map(|a| a.partition).collect::<HashSet<u32>>().len()
 }
 
+/// Whether a producer was acknowledged on every partition since a moment, and ended by itself.
+pub(super) fn is_back(history: &ClientHistory, closed: bool, since: u64) -> bool {
+    acked_partitions(history, since) == PARTITIONS as usize && closed
+}
+
 /// What is left of a client.
-struct Ended {
-    producer: ClientHistory,
-    consumer: ClientHistory,
+pub(super) struct Ended {
+    pub(super) producer: ClientHistory,
+    pub(super) consumer: ClientHistory,
     /// Whether the producer delivered everything and ended by itself.
-    closed: bool,
+    pub(super) closed: bool,
 }
 
 /// Stops the producers, lets the consumers catch up, and collects what everybody saw.
-fn finish(mut clients: Vec<Client>) -> Vec<Ended> {
+pub(super) fn finish(mut clients: Vec<Client>) -> Vec<Ended> {
     for client in &mut clients {
         client.producer.stop();
     }
@@ -236,11 +258,11 @@ fn consumer_report(consumer: &ClientHistory, producers: &[ClientHistory]) -> Con
 }
 
 /// Keeps what the clients saw, for a look at a run that went wrong; a later drill overwrites it.
-fn write_events(bench: &Bench, visits: &[Visit], ends: &[Ended]) -> Result<(), String> {
+pub(super) fn write_events(bench: &Bench, visits: &impl Serialize, ends: &[Ended]) -> Result<(), String> {
     let path = bench.place.dir.join("pingpong-events.jsonl");
     let file = || File::options().append(true).open(&path).map_err(|e| format!("{}: {e}", path.display()));
     File::create(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    write_json(file()?, &visits)?;
+    write_json(file()?, visits)?;
     ends.iter().try_for_each(|end| {
         write_json(file()?, &end.producer)?;
         write_json(file()?, &end.consumer)
