@@ -4,11 +4,13 @@
 //! that was read on one cluster begin on the next one where that took over, and says what was left unread. Nothing here
 //! decides which cluster serves.
 
+mod beginning;
 mod ends;
 mod groups;
 mod logs;
 mod point;
 
+pub use beginning::{Stay, beginning};
 pub use ends::EndsCell;
 pub use groups::{Backlog, Groups, Place};
 pub use logs::LogOffsets;

@@ -9,7 +9,7 @@ pub mod request;
 pub mod response;
 mod shape;
 mod table;
-pub(crate) mod transactions;
+pub mod transactions;
 
 mod k00_produce;
 mod k01_fetch;

@@ -21,20 +21,20 @@ const PRODUCE: i16 = 0;
 const ADD_PARTITIONS_TO_TXN: i16 = 24;
 const ADD_OFFSETS_TO_TXN: i16 = 25;
 /// The end of a transaction.
-pub(crate) const END_TXN: i16 = 26;
+pub const END_TXN: i16 = 26;
 const TXN_OFFSET_COMMIT: i16 = 28;
 /// The request for a producer id.
-pub(crate) const INIT_PRODUCER_ID: i16 = 22;
+pub const INIT_PRODUCER_ID: i16 = 22;
 /// Since this version the answer to EndTxn carries the producer id and epoch to go on with.
-pub(crate) const END_GIVES_ID: i16 = 5;
+pub const END_GIVES_ID: i16 = 5;
 
 /// Whether the requests of an api belong to a transaction.
-pub(crate) fn belongs(key: i16) -> bool {
+pub fn belongs(key: i16) -> bool {
     matches!(key, ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN | END_TXN | TXN_OFFSET_COMMIT)
 }
 
 /// The error that says in an answer of this api and version that the transaction cannot be completed.
-pub(crate) fn lost(key: i16, version: i16) -> i16 {
+pub fn lost(key: i16, version: i16) -> i16 {
     match (key, version) {
         (PRODUCE, ..11) => INVALID_TXN_STATE,
         (TXN_OFFSET_COMMIT, ..4) => UNKNOWN_MEMBER_ID,

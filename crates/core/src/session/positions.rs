@@ -3,10 +3,10 @@
 
 use super::{exchange::Exchange, merge};
 use crate::{
-    config::Positions,
-    offsets::Place,
+    offsets::{self, Stay},
     rules::{Context, Partitions, k23_offset_for_leader_epoch, request::Scan},
     signal::Moved,
+    snapshot::VirtualCluster,
 };
 use pointsman_wire::value::{Struct, Value};
 use std::{collections::HashMap, sync::Arc};
@@ -113,20 +113,11 @@ fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>, given: &mut Optio
 
 /// Where a group without a committed offset begins, unless that is its own affair.
 fn beginning(group: &str, topic: &str, partition: i32, cx: &Context<'_>) -> Option<i64> {
-    let (active, policy) = (cx.active, cx.virtual_cluster.positions);
-    if policy == Positions::Committed {
-        return None;
-    }
-    let place = cx.virtual_cluster.groups.place(group, topic, partition, &active.cluster.name, active.since);
-    let start = || active.cluster.ends.start(topic, partition).unwrap_or(0);
-    match place {
-        Place::New | Place::Gone => None,
-        Place::Here(_) | Place::Elsewhere if policy == Positions::Earliest => Some(start()),
-        Place::Here(offset) => Some(offset.max(start())),
-        Place::Elsewhere => {
-            Some(active.switch_point.ends.get(topic, partition).map_or_else(start, |end| end.max(start())))
-        }
-    }
+    let active = cx.active;
+    let (cluster, since) = (&active.cluster.name, active.since);
+    let stay = Stay { cluster, since, point: &active.switch_point, ends: &active.cluster.ends };
+    let VirtualCluster { groups, positions, .. } = cx.virtual_cluster;
+    offsets::beginning(groups, *positions, &stay, group, topic, partition)
 }
 
 /// The name of a topic in an answer that has its name or its virtual id.

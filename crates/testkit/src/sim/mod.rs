@@ -7,6 +7,7 @@
 //! `SIM_SEED=n` replays one seed and prints its events; `SIM_SEEDS=n` runs more of them.
 
 mod checker;
+pub mod consumers;
 mod history;
 mod mutation;
 mod oracle;
@@ -14,6 +15,7 @@ mod process;
 pub mod producers;
 #[cfg(test)]
 mod tests;
+pub mod transactions;
 mod world;
 
 pub use checker::Violation;
