@@ -2,7 +2,9 @@
 
 use pointsman_control::reload;
 use pointsman_core::{
-    config::{Address, Bootstrap, ClusterConfig, Config, Failback, VirtualClusterConfig, duration_text},
+    config::{
+        Address, Bootstrap, ClusterConfig, Config, Failback, Scope, VirtualClusterConfig, duration_text,
+    },
     topology::{TopicDifference, Topology, compare_topics},
 };
 use std::{fmt::Write, path::Path, process::ExitCode, sync::Arc};
@@ -71,21 +73,26 @@ fn summary(config: &Config) -> String {
         let _ = writeln!(out, "  cluster {name}: {servers}, quorum {}, probe {probe}", health.quorum);
     }
     for v in &config.virtual_clusters {
-        let _ = writeln!(
-            out,
-            "  virtual cluster {}: {}, {} slots, advertised as {}",
-            v.name,
-            v.listen(),
-            v.slots,
-            v.advertise
-        );
-        let (chain, failover, positions) = (v.chain.join(" → "), failover_words(v), v.positions.word());
-        let replication = v.replication.word();
-        let _ =
-            writeln!(out, "    chain {chain}, {failover}, replication {replication}, positions {positions}");
+        let _ = writeln!(out, "  virtual cluster {}: {}, {} slots, {}", v.name, v.listen(), v.slots, told(v));
+        let (chain, failover) = (v.chain.join(" → "), failover_words(v));
+        let last = match v.mode.passthrough() {
+            Some(rules) => format!("on a switch {}", rules.on_switch),
+            None => format!("replication {}, positions {}", v.replication.word(), v.positions.word()),
+        };
+        let _ = writeln!(out, "    chain {chain}, {failover}, {last}");
     }
     let _ = writeln!(out, "  admin API on {}", config.admin.listen);
     out
+}
+
+/// Who tells clients where to connect, and what.
+fn told(v: &VirtualClusterConfig) -> String {
+    let Some(rules) = v.mode.passthrough() else { return format!("advertised as {}", v.advertise) };
+    let alone = if rules.scope == Scope::Broker { ", each alone" } else { "" };
+    match &rules.sni {
+        Some(names) => format!("passthrough{alone}; brokers advertise {}, slot by slot", names.host),
+        None => format!("passthrough{alone}; brokers advertise these ports, slot by slot"),
+    }
 }
 
 fn failover_words(virtual_cluster: &VirtualClusterConfig) -> String {

@@ -3,6 +3,7 @@
 use pointsman_control::{
     self as control, ControlPlane, Fence, Startup,
     api::{self, Api},
+    health_listeners::{HealthListeners, ListenError},
     reload::{self, Reloader},
 };
 use pointsman_core::{config::Config, metrics::VirtualClusterMetrics, rules, snapshot::Snapshot};
@@ -76,6 +77,8 @@ pub(crate) enum StartError {
     Bind(BindError),
     /// The admin API's port.
     Admin(std::net::SocketAddr, io::Error),
+    /// A port that tells of a cluster's quorum.
+    Health(ListenError),
     /// The control plane.
     Control(control::StartError),
 }
@@ -90,6 +93,7 @@ impl fmt::Display for StartError {
                     "the admin API cannot listen on {address}: {error}; change `admin.listen`, or end what uses the port"
                 )
             }
+            Self::Health(error) => error.fmt(f),
             Self::Control(error) => error.fmt(f),
         }
     }
@@ -120,6 +124,7 @@ impl Running {
         let admin_address = config.admin.listen;
         let admin =
             TcpListener::bind(admin_address).await.map_err(|e| StartError::Admin(admin_address, e))?;
+        let health = HealthListeners::bind(&config).await.map_err(StartError::Health)?;
         let metrics: Vec<(Arc<str>, Arc<VirtualClusterMetrics>)> =
             config.virtual_clusters.iter().map(|v| (v.name.clone(), Arc::default())).collect();
         let generations = Arc::new(Generations::default());
@@ -139,6 +144,7 @@ impl Running {
             data.serve(listener, metrics.clone());
         }
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        health.serve(&control.handle(), &tasks, &stop);
         let reloader = Reloader::new(file, control.handle());
         let api = Api {
             handle: control.handle(),

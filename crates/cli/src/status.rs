@@ -122,7 +122,9 @@ fn render_broker(broker: &Value, width: usize, table: &mut Table) {
 fn render_virtual(virtual_cluster: &Value, now_ms: u64, table: &mut Table) {
     let mut line = Line::new(format!("virtual cluster {}   ", text(&virtual_cluster["name"])), Colour::Bold);
     let active = virtual_cluster["active"].as_str();
+    let alone = virtual_cluster["scope"].as_str() == Some("broker");
     match active {
+        None if alone => line.add("each slot alone", Colour::Good),
         Some(name) => line.add(format!("served by {name}"), Colour::Good),
         None => line.add("no cluster available", Colour::Bad),
     }
@@ -137,7 +139,14 @@ fn render_virtual(virtual_cluster: &Value, now_ms: u64, table: &mut Table) {
     for slot in list(&virtual_cluster["slots"]) {
         let broker = slot["broker"].as_str().unwrap_or("no broker");
         let line = format!("  slot {:>3}  {}  {broker}", number(&slot["slot"]), text(&slot["advertised"]));
-        table.push(Line::new(line, Colour::Plain));
+        let mut line = Line::new(line, Colour::Plain);
+        if alone {
+            line.add(format!("  {}", slot["cluster"].as_str().unwrap_or("no cluster")), Colour::Plain);
+        }
+        if let Some(ejected) = slot["ejected"].as_str() {
+            line.add(format!("  (connections to {ejected} fail)"), Colour::Warn);
+        }
+        table.push(line);
     }
     for switch in list(&virtual_cluster["switches"]).iter().take(3) {
         table.push(Line::new(switch_words(switch, now_ms), Colour::Plain));

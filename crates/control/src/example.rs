@@ -1,7 +1,7 @@
 //! A status in which every field has a value: what the tests of the pages show.
 
 use pointsman_core::{
-    config::{Positions, Replication},
+    config::{Positions, Replication, Scope},
     failover::Reason,
     status::{
         BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, Stranded, StrandedTopic,
@@ -59,6 +59,8 @@ pub(crate) fn status() -> Status {
         slot,
         advertised: format!("kafka.example.com:{}", 9092 + slot),
         broker: broker.map(Into::into),
+        cluster: Some("secondary".into()),
+        ejected: broker.is_none().then(|| "b1:9092".into()),
     };
     Status {
         version: "0.1.0",
@@ -71,6 +73,8 @@ pub(crate) fn status() -> Status {
         ],
         virtual_clusters: vec![VirtualClusterStatus {
             name: "main".into(),
+            mode: "passthrough",
+            scope: Some(Scope::Cluster),
             listen: "0.0.0.0:9092-9093".into(),
             chain: vec!["primary".into(), "secondary".into()],
             active: Some("secondary".into()),

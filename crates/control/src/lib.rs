@@ -9,6 +9,7 @@ pub mod discovery;
 #[cfg(test)]
 mod example;
 pub mod handle;
+pub mod health_listeners;
 pub mod kafka;
 pub mod live;
 mod metadata;

@@ -94,6 +94,14 @@ pub const FAMILIES: &[Family] = &[
             brokers(i, p, |b| Some(flag(b.state == "healthy")));
         },
     ),
+    family(
+        "pointsman_broker_recovery",
+        "gauge",
+        "1 when the broker is in recovery mode: unhealthy, but its Kafka port is open.",
+        |i, p| {
+            brokers(i, p, |b| Some(flag(b.state == "recovery")));
+        },
+    ),
     family("pointsman_broker_probe_seconds", "gauge", "Duration of the last successful probe.", |i, p| {
         brokers(i, p, |b| b.probe_ms.map(|ms| ms / 1e3));
     }),
@@ -187,6 +195,23 @@ pub const FAMILIES: &[Family] = &[
     family("pointsman_sent_bytes_total", "counter", "Bytes to clients.", |i, p| {
         counters(i, p, |m| m.bytes_out.value());
     }),
+    family("pointsman_slots", "gauge", "Passthrough: slots that lead to the cluster.", slots),
+    family(
+        "pointsman_slots_ejected",
+        "gauge",
+        "Passthrough: slots whose broker has lost them, because connections to it failed.",
+        |i, p| {
+            passed(i, p, |v| Some(count(v.slots.iter().filter(|s| s.ejected.is_some()).count())));
+        },
+    ),
+    family(
+        "pointsman_ejections_total",
+        "counter",
+        "Passthrough: how often a broker has lost its slots.",
+        |i, p| {
+            counters(i, p, |m| m.ejections.value());
+        },
+    ),
     family(
         "pointsman_split_requests_total",
         "counter",
@@ -250,6 +275,20 @@ fn virtuals(input: &Input<'_>, page: &mut Page, value: impl Fn(&VirtualClusterSt
     for virtual_cluster in &input.status.virtual_clusters {
         if let Some(value) = value(virtual_cluster) {
             page.sample(&[("virtual_cluster", &virtual_cluster.name)], value);
+        }
+    }
+}
+
+fn passed(input: &Input<'_>, page: &mut Page, value: impl Fn(&VirtualClusterStatus) -> Option<f64>) {
+    virtuals(input, page, |v| value(v).filter(|_| v.mode == "passthrough"));
+}
+
+fn slots(input: &Input<'_>, page: &mut Page) {
+    for virtual_cluster in input.status.virtual_clusters.iter().filter(|v| v.mode == "passthrough") {
+        for cluster in &virtual_cluster.chain {
+            let labels = [("virtual_cluster", &*virtual_cluster.name), ("cluster", cluster)];
+            let there = virtual_cluster.slots.iter().filter(|s| s.cluster.as_ref() == Some(cluster));
+            page.sample(&labels, count(there.count()));
         }
     }
 }

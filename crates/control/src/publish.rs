@@ -2,7 +2,6 @@
 
 use crate::reconcile::{Chain, Watched};
 use pointsman_core::{
-    config::{Address, VirtualClusterConfig},
     offer::Offer,
     producer_ids::ProducerIds,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -28,7 +27,7 @@ fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> Virtual
     VirtualCluster {
         name: config.name.clone(),
         cluster_id: chain.cluster_id.clone(),
-        slots: slots(config),
+        slots: config.slot_addresses(),
         shared_port: config.ports.0 == config.ports.1,
         active: active.map(|cluster| Active {
             cluster: cluster.clone(),
@@ -44,6 +43,7 @@ fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> Virtual
         replication: config.replication,
         positions: config.positions,
         groups: chain.handover.groups.clone(),
+        passthrough: chain.passthrough.as_ref().map(|side| side.view(chain, clusters)),
     }
 }
 
@@ -57,13 +57,6 @@ fn producer_ids(chain: &Chain) -> ProducerIds {
 fn offer<'a>(members: impl Iterator<Item = &'a Watched>, ours: &Offer) -> Offer {
     let theirs = members.filter_map(Watched::offer).reduce(|a, b| a.intersect(&b));
     theirs.map(|theirs| ours.intersect(&theirs)).unwrap_or_default()
-}
-
-/// What clients are told: a port each, or the one port for all.
-pub(crate) fn slots(config: &VirtualClusterConfig) -> Arc<[Address]> {
-    let (first, last) = config.ports;
-    let port = |slot: u16| if first == last { first } else { first.saturating_add(slot) };
-    (0..config.slots).map(|slot| Address { host: config.advertise.clone(), port: port(slot) }).collect()
 }
 
 /// A cluster id in Kafka's form: a UUID in base64 for URLs, 22 characters. It follows from the name alone, so it is the

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod metrics;
 pub mod offer;
 pub mod offsets;
+pub mod passthrough;
 pub mod plan;
 pub mod producer_ids;
 pub mod rules;

@@ -88,3 +88,16 @@ pub const ADMIN_CONNECTIONS: usize = 64;
 pub const ADMIN_BODY: usize = 64 << 10;
 /// Deadline of a request's header, and of its answer; an idle connection is closed after it too.
 pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pipes of one virtual cluster in passthrough mode: two file descriptors and at most [`PASSTHROUGH_CHUNK`] of the kernel's memory
+/// each, while bytes are under way. Beyond that bytes are copied.
+pub const PASSTHROUGH_PIPES: usize = 1024;
+/// Of them, those that are kept for the next bytes.
+pub const PASSTHROUGH_FREE_PIPES: usize = 64;
+/// Bytes of a pipe, and of one call that fills it.
+pub const PASSTHROUGH_CHUNK: usize = 256 << 10;
+/// Bytes of a direction where they are copied: 10,000 connections that all do so in both directions hold 320 MiB.
+pub const PASSTHROUGH_COPY: usize = 16 << 10;
+/// A TLS ClientHello must be complete this long after the connection was accepted.
+pub const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a passthrough connection waits for the second phase of a switch.
+pub const PASSTHROUGH_WAIT: Duration = Duration::from_secs(2);

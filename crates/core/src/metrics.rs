@@ -103,6 +103,8 @@ pub struct VirtualClusterMetrics {
     pub splits: Counter,
     /// Partitions for which a group without a committed offset was given a position.
     pub positions_given: Counter,
+    /// Passthrough: how often a broker has lost its slots, because connections to it failed.
+    pub ejections: Counter,
     /// Partitions of which an epoch of an older generation was answered with the switch point.
     pub epochs_answered: Counter,
     /// Closed client connections, by reason.
@@ -120,6 +122,7 @@ impl Default for VirtualClusterMetrics {
             bytes_out: Counter::default(),
             splits: Counter::default(),
             positions_given: Counter::default(),
+            ejections: Counter::default(),
             epochs_answered: Counter::default(),
             closed: array::from_fn(|_| Counter::default()),
         }
@@ -145,13 +148,27 @@ pub enum CloseReason {
     NoCluster,
     /// The client made no progress within a deadline.
     Stalled,
-    /// The process is shutting down.
+    /// The process is shutting down, or a switch drained it.
     Drained,
+    /// Passthrough: the broker closed its side first.
+    BrokerClosed,
+    /// Passthrough: nothing moved for `idle_timeout`.
+    Idle,
+    /// Passthrough by SNI: the first bytes are no TLS ClientHello.
+    NotTls,
+    /// Passthrough by SNI: the ClientHello did not come in time.
+    HelloTimeout,
+    /// Passthrough by SNI: the ClientHello is malformed, or larger than any client's.
+    BadHello,
+    /// Passthrough by SNI: the ClientHello names no host.
+    NoServerName,
+    /// Passthrough by SNI: the ClientHello names a host that is no slot.
+    UnknownHost,
 }
 
 impl CloseReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [CloseReason; 9] = [
+    pub const ALL: [CloseReason; 16] = [
         Self::ClientClosed,
         Self::ClientError,
         Self::BadRequest,
@@ -161,6 +178,13 @@ impl CloseReason {
         Self::NoCluster,
         Self::Stalled,
         Self::Drained,
+        Self::BrokerClosed,
+        Self::Idle,
+        Self::NotTls,
+        Self::HelloTimeout,
+        Self::BadHello,
+        Self::NoServerName,
+        Self::UnknownHost,
     ];
 
     /// The word used in metrics, logs and docs.
@@ -175,6 +199,13 @@ impl CloseReason {
             Self::NoCluster => "no_cluster",
             Self::Stalled => "stalled",
             Self::Drained => "drained",
+            Self::BrokerClosed => "broker_closed",
+            Self::Idle => "idle",
+            Self::NotTls => "not_tls",
+            Self::HelloTimeout => "hello_timeout",
+            Self::BadHello => "bad_hello",
+            Self::NoServerName => "no_server_name",
+            Self::UnknownHost => "unknown_host",
         }
     }
 }

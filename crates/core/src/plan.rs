@@ -4,10 +4,14 @@
 //! virtual nodes and the state store stay as they are while the process runs; everything else can change under traffic.
 
 use crate::config::{
-    AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Positions,
-    Replication, StateConfig, VirtualClusterConfig, duration_text,
+    AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Mode, Passthrough,
+    Positions, Replication, StateConfig, VirtualClusterConfig, duration_text,
 };
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 /// The way from one configuration to another.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -42,12 +46,18 @@ pub enum Effect {
     Region(Arc<str>, Option<Arc<str>>),
     /// Other rules of health.
     Health(Arc<str>, HealthConfig),
+    /// Other sockets that say whether it has quorum. Needs a restart.
+    HealthListeners(Arc<str>, Vec<SocketAddr>),
     /// The same clusters in another order.
     OrderClusters(Vec<Arc<str>>),
     /// A new virtual cluster, at the end. Needs a restart.
     AddVirtualCluster(VirtualClusterConfig),
     /// A virtual cluster goes. Needs a restart.
     RemoveVirtualCluster(Arc<str>),
+    /// Another mode, or in passthrough mode another scope or other names of slots. Needs a restart.
+    Mode(Arc<str>, Mode),
+    /// Other rules of passthrough.
+    Passthrough(Arc<str>, Passthrough),
     /// Other listening sockets. Needs a restart.
     Listen(Arc<str>, IpAddr, (u16, u16)),
     /// Another number of virtual nodes. Needs a restart.
@@ -69,12 +79,17 @@ pub enum Effect {
 impl Effect {
     /// Whether it can only come into force with a restart.
     pub fn needs_restart(&self) -> bool {
+        if let Self::AddCluster(cluster) = self {
+            return !cluster.health_listeners.is_empty();
+        }
         matches!(
             self,
             Self::Admin(_)
                 | Self::State(_)
                 | Self::AddVirtualCluster(_)
                 | Self::RemoveVirtualCluster(_)
+                | Self::HealthListeners(..)
+                | Self::Mode(..)
                 | Self::Listen(..)
                 | Self::Slots(..)
                 | Self::Replication(..)
@@ -131,6 +146,7 @@ pub fn apply(plan: &Plan, config: &Config) -> Config {
 
 fn plan_clusters(old: &[ClusterConfig], new: &[ClusterConfig], plan: &mut Plan) {
     for gone in old.iter().filter(|c| find_cluster(new, &c.name).is_none()) {
+        plan_health_listeners(gone, &[], plan);
         plan.push(Effect::RemoveCluster(gone.name.clone()), format!("cluster {}: removed", gone.name));
     }
     for cluster in new {
@@ -164,6 +180,16 @@ fn plan_cluster(old: &ClusterConfig, new: &ClusterConfig, plan: &mut Plan) {
             format!("cluster {name}: health {}", differences(&old.health.words(), &new.health.words()));
         plan.push(Effect::Health(name.clone(), new.health.clone()), words);
     }
+    plan_health_listeners(old, &new.health_listeners, plan);
+}
+
+fn plan_health_listeners(old: &ClusterConfig, new: &[SocketAddr], plan: &mut Plan) {
+    if old.health_listeners != new {
+        let list = |of: &[SocketAddr]| of.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (name, before) = (&old.name, list(&old.health_listeners));
+        let words = format!("cluster {name}: health_listeners [{before}] → [{}]", list(new));
+        plan.push(Effect::HealthListeners(name.clone(), new.to_vec()), words);
+    }
 }
 
 fn plan_virtual_clusters(old: &[VirtualClusterConfig], new: &[VirtualClusterConfig], plan: &mut Plan) {
@@ -188,6 +214,7 @@ fn plan_virtual_clusters(old: &[VirtualClusterConfig], new: &[VirtualClusterConf
 
 fn plan_virtual_cluster(old: &VirtualClusterConfig, new: &VirtualClusterConfig, plan: &mut Plan) {
     let name = &new.name;
+    plan_mode(old, new, plan);
     if (old.bind, old.ports) != (new.bind, new.ports) {
         let words = format!("virtual cluster {name}: listen {} → {}", old.listen(), new.listen());
         plan.push(Effect::Listen(name.clone(), new.bind, new.ports), words);
@@ -222,6 +249,27 @@ fn plan_virtual_cluster(old: &VirtualClusterConfig, new: &VirtualClusterConfig, 
     }
 }
 
+fn plan_mode(old: &VirtualClusterConfig, new: &VirtualClusterConfig, plan: &mut Plan) {
+    let name = &new.name;
+    let fixed = |v: &VirtualClusterConfig| {
+        let rules = v.mode.passthrough();
+        (v.mode.word(), rules.map(|r| (r.scope, r.sni.clone())))
+    };
+    if fixed(old) != fixed(new) {
+        let words = |v: &VirtualClusterConfig| match v.mode.passthrough() {
+            Some(rules) => rules.fixed_words(),
+            None => "kafka".into(),
+        };
+        let words = format!("virtual cluster {name}: mode {} → {}", words(old), words(new));
+        plan.push(Effect::Mode(name.clone(), new.mode.clone()), words);
+    } else if let (Some(before), Some(after)) = (old.mode.passthrough(), new.mode.passthrough())
+        && before != after
+    {
+        let words = format!("virtual cluster {name}: {}", differences(&before.words(), &after.words()));
+        plan.push(Effect::Passthrough(name.clone(), after.clone()), words);
+    }
+}
+
 fn apply_one(effect: &Effect, config: &mut Config) {
     match effect {
         Effect::Admin(admin) => config.admin = admin.clone(),
@@ -231,9 +279,16 @@ fn apply_one(effect: &Effect, config: &mut Config) {
         Effect::Bootstrap(name, bootstrap) => on_cluster(config, name, |c| c.bootstrap = bootstrap.clone()),
         Effect::Region(name, region) => on_cluster(config, name, |c| c.region = region.clone()),
         Effect::Health(name, health) => on_cluster(config, name, |c| c.health = health.clone()),
+        Effect::HealthListeners(name, all) => {
+            on_cluster(config, name, |c| c.health_listeners = all.clone());
+        }
         Effect::OrderClusters(names) => config.clusters.sort_by_key(|c| rank(names, &c.name)),
         Effect::AddVirtualCluster(added) => config.virtual_clusters.push(added.clone()),
         Effect::RemoveVirtualCluster(name) => config.virtual_clusters.retain(|v| v.name != *name),
+        Effect::Mode(name, mode) => on_virtual(config, name, |v| v.mode = mode.clone()),
+        Effect::Passthrough(name, rules) => {
+            on_virtual(config, name, |v| v.mode = Mode::Passthrough(rules.clone()));
+        }
         Effect::Listen(name, bind, ports) => {
             on_virtual(config, name, |v| (v.bind, v.ports) = (*bind, *ports));
         }

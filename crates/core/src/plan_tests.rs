@@ -1,7 +1,7 @@
 //! Tests of the plan: the law `apply(plan(a, b), a) == b`, and the words for each kind of change.
 
 use super::*;
-use crate::config::{Address, ProbeKind, Quorum};
+use crate::config::{Address, OnSwitch, ProbeKind, Quorum, Scope, SniNames};
 use std::time::Duration;
 
 /// A small deterministic generator (xorshift), so that a failure names its seed.
@@ -46,13 +46,27 @@ impl Seeded {
             ..HealthConfig::default()
         };
         let region = self.pick(&[None, Some("eu".into())]);
-        ClusterConfig { name, bootstrap: self.bootstrap(), region, health }
+        let health_listeners = vec![([127, 0, 0, 1], 9101).into(); self.below(2)];
+        ClusterConfig { name, bootstrap: self.bootstrap(), region, health, health_listeners }
+    }
+
+    fn mode(&mut self) -> Mode {
+        let names = SniNames { host: "b{slot}.k".into(), bootstrap: "k".into() };
+        let rules = Passthrough {
+            sni: self.pick(&[None, Some(names)]),
+            scope: self.pick(&[Scope::Cluster, Scope::Broker]),
+            on_switch: self.pick(&[OnSwitch::Close, OnSwitch::Drain(Duration::from_secs(10))]),
+            idle_timeout: Duration::from_secs(60 * (1 + self.below(2) as u64)),
+            ..Passthrough::default()
+        };
+        self.pick(&[Mode::Kafka, Mode::Passthrough(rules)])
     }
 
     fn virtual_cluster(&mut self, name: Arc<str>) -> VirtualClusterConfig {
         let first = 9000 + u16::try_from(self.below(2)).expect("small");
         VirtualClusterConfig {
             name,
+            mode: self.mode(),
             bind: self.pick(&["0.0.0.0", "::1"]).parse().expect("an address"),
             ports: (first, first + u16::try_from(self.below(2)).expect("small")),
             slots: 1 + u16::try_from(self.below(2)).expect("small"),
@@ -101,13 +115,19 @@ fn a_plan_is_refused_exactly_when_sockets_slots_state_or_replication_change() {
         let mut random = Seeded(seed);
         let (old, new) = (random.config(), random.config());
         let fixed = |c: &Config| {
-            let mut sockets: Vec<_> = c
-                .virtual_clusters
-                .iter()
-                .map(|v| (v.name.clone(), v.bind, v.ports, v.slots, v.replication.word()))
-                .collect();
+            let mode = |v: &VirtualClusterConfig| match &v.mode {
+                Mode::Kafka => "kafka".into(),
+                Mode::Passthrough(rules) => format!("{:?} {:?}", rules.sni, rules.scope),
+            };
+            let of = |v: &VirtualClusterConfig| {
+                (v.name.clone(), v.bind, v.ports, v.slots, v.replication.word(), mode(v))
+            };
+            let mut sockets: Vec<_> = c.virtual_clusters.iter().map(of).collect();
             sockets.sort();
-            (c.admin.clone(), c.state.clone(), sockets)
+            let listeners = c.clusters.iter().filter(|c| !c.health_listeners.is_empty());
+            let mut health: Vec<_> = listeners.map(|c| c.name.clone()).collect();
+            health.sort();
+            (c.admin.clone(), c.state.clone(), sockets, health)
         };
         assert_eq!(plan(&old, &new).refused().is_empty(), fixed(&old) == fixed(&new), "seed {seed}");
     }

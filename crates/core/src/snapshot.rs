@@ -7,6 +7,7 @@ use crate::{
     config::{Address, Positions, Replication},
     offer::Offer,
     offsets::{EndsCell, Groups, SwitchPoint},
+    passthrough::View,
     producer_ids::ProducerIds,
     topic_ids::TopicIds,
     topology::TopologyCell,
@@ -72,6 +73,8 @@ pub struct VirtualCluster {
     pub positions: Positions,
     /// Which groups were seen where. Shared between snapshots.
     pub groups: Arc<Groups>,
+    /// In passthrough mode: where each slot leads.
+    pub passthrough: Option<View>,
 }
 
 /// The active cluster of a chain.

@@ -1,7 +1,7 @@
 //! The status of the process as `GET /v1/status` shows it and `pointsman status` reads it.
 
 use crate::{
-    config::{Positions, Replication},
+    config::{Positions, Replication, Scope},
     failover::Reason,
     topology::TopicDifference,
 };
@@ -53,7 +53,7 @@ pub struct BrokerStatus {
     pub address: String,
     /// Node id, once known.
     pub node: Option<i32>,
-    /// `healthy`, `unhealthy` or `unknown`.
+    /// `healthy`, `unhealthy`, `unknown`, or `recovery`: unhealthy, but its Kafka port is open.
     pub state: &'static str,
     /// Why, in words: the last failure.
     pub reason: Option<String>,
@@ -66,6 +66,10 @@ pub struct BrokerStatus {
 pub struct VirtualClusterStatus {
     /// Name.
     pub name: Arc<str>,
+    /// `kafka` or `passthrough`.
+    pub mode: &'static str,
+    /// In passthrough mode: what moves together.
+    pub scope: Option<Scope>,
     /// Where clients connect.
     pub listen: String,
     /// The chain, in order of preference.
@@ -105,8 +109,12 @@ pub struct SlotStatus {
     pub slot: usize,
     /// Address that clients see.
     pub advertised: String,
-    /// Broker of the active cluster that it stands for, as `node@host:port`.
+    /// Broker of the active cluster that it stands for, as `node@host:port`; in passthrough mode as `host:port`.
     pub broker: Option<String>,
+    /// In passthrough mode: the cluster that it leads to.
+    pub cluster: Option<Arc<str>>,
+    /// In passthrough mode: the broker that has lost this slot for a while, because connections to it failed.
+    pub ejected: Option<String>,
 }
 
 /// One switch.

@@ -7,6 +7,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -45,6 +46,11 @@ impl Names {
 
     /// A connection to the first address that takes one.
     pub(crate) async fn dial(&self, address: &Address) -> io::Result<TcpStream> {
+        self.dial_within(address, limits::CONNECT_TIMEOUT).await
+    }
+
+    /// The same with a deadline of one's own.
+    pub(crate) async fn dial_within(&self, address: &Address, limit: Duration) -> io::Result<TcpStream> {
         let connect = async {
             let mut last = io::Error::other("the name has no address");
             for address in self.resolve(address).await? {
@@ -58,9 +64,7 @@ impl Names {
             }
             Err(last)
         };
-        timeout(limits::CONNECT_TIMEOUT, connect)
-            .await
-            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        timeout(limit, connect).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 

@@ -11,6 +11,7 @@ pub mod fence;
 mod herald;
 mod input;
 mod listener;
+mod passthrough;
 mod queue;
 mod socket;
 mod upstream;

@@ -1,6 +1,13 @@
 //! Listening sockets of virtual clusters, and the tasks under them.
 
-use crate::{connection::Connection, dial::Names, fence::Generations, herald::Herald, socket};
+use crate::{
+    connection::Connection,
+    dial::Names,
+    fence::Generations,
+    herald::Herald,
+    passthrough::{self, Arrival, Pipes, Spread},
+    socket,
+};
 use pointsman_core::{
     Now,
     config::VirtualClusterConfig,
@@ -12,6 +19,7 @@ use pointsman_core::{
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -39,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) members: Arc<Members>,
     pub(crate) metrics: Arc<VirtualClusterMetrics>,
     pub(crate) signals: mpsc::Sender<Signal>,
+    pub(crate) pipes: Pipes,
+    pub(crate) spread: Spread,
     started: Instant,
 }
 
@@ -80,6 +90,8 @@ impl std::error::Error for BindError {}
 #[derive(Debug)]
 pub struct VirtualListener {
     name: Arc<str>,
+    /// Bytes are moved, not understood.
+    passthrough: bool,
     /// Each socket with the slot it stands for; none where one port stands for all.
     sockets: Vec<(Option<usize>, TcpListener)>,
 }
@@ -88,7 +100,8 @@ impl VirtualListener {
     /// Opens all ports, or none.
     pub fn bind(config: &VirtualClusterConfig) -> Result<Self, BindError> {
         let (first, last) = config.ports;
-        let shared_port = first == last;
+        let rules = config.mode.passthrough();
+        let shared_port = rules.map_or(first == last, |rules| rules.sni.is_some());
         let open = |port: u16| {
             let address = SocketAddr::new(config.bind, port);
             let slot = (!shared_port).then(|| usize::from(port - first));
@@ -96,7 +109,7 @@ impl VirtualListener {
             listen(address).map(|socket| (slot, socket)).map_err(failed)
         };
         let sockets = (first..=last).map(open).collect::<Result<_, _>>()?;
-        Ok(Self { name: config.name.clone(), sockets })
+        Ok(Self { name: config.name.clone(), passthrough: rules.is_some(), sockets })
     }
 
     /// Where it listens, in the order of the ports: with port 0, what the system chose.
@@ -159,12 +172,15 @@ impl DataPlane {
             members: Arc::default(),
             metrics,
             signals: self.signals.clone(),
+            pipes: Pipes::default(),
+            spread: Spread::default(),
             started: Instant::from_std(self.started),
         });
         for (slot, socket) in listener.sockets {
             let acceptor = Acceptor {
                 shared: shared.clone(),
                 slot,
+                passthrough: listener.passthrough,
                 tasks: self.tasks.clone(),
                 stop: self.stop.clone(),
                 herald: self.herald.clone(),
@@ -194,6 +210,7 @@ impl DataPlane {
 struct Acceptor {
     shared: Arc<Shared>,
     slot: Option<usize>,
+    passthrough: bool,
     tasks: TaskTracker,
     stop: CancellationToken,
     herald: Arc<Herald>,
@@ -222,15 +239,33 @@ impl Acceptor {
         let span = info_span!("connection", virtual_cluster = %self.shared.name, slot = self.slot, %peer);
         let metrics = self.shared.metrics.clone();
         metrics.accepted.add(1);
-        let Some(connection) = self.connection(stream) else { return };
+        let Some(served) = self.serve(stream) else { return };
+        let passthrough = self.passthrough;
         metrics.connections.inc();
         // The span is entered for what is said only: to enter it for each wake-up costs more than the work of a small frame.
         self.tasks.spawn(async move {
-            let close = connection.run().await;
+            let close = served.await;
             metrics.connections.dec();
             metrics.closed[close.reason as usize].add(1);
-            span.in_scope(|| report(&close));
+            span.in_scope(|| report(&close, passthrough));
         });
+    }
+
+    /// What becomes of a client, in a box: the two kinds differ much in size.
+    fn serve(&self, stream: TcpStream) -> Option<Pin<Box<dyn Future<Output = Close> + Send>>> {
+        if !self.passthrough {
+            return Some(Box::pin(self.connection(stream)?.run()));
+        }
+        socket::tune(&stream).ok()?;
+        let arrival = Arrival {
+            shared: self.shared.clone(),
+            client: stream,
+            slot: self.slot,
+            snapshots: self.snapshots.clone(),
+            generations: self.generations.clone(),
+            listening: self.herald.listening(),
+        };
+        Some(Box::pin(passthrough::run(arrival, self.stop.clone())))
     }
 
     fn connection(&self, stream: TcpStream) -> Option<Connection> {
@@ -247,10 +282,21 @@ impl Acceptor {
 }
 
 /// One log line for a connection that did not end by itself.
-fn report(close: &Close) {
+fn report(close: &Close, passthrough: bool) {
     let Close { reason, detail } = close;
     match reason {
-        CloseReason::ClientClosed | CloseReason::ClientError | CloseReason::Drained => {
+        // A client that is refused comes again and again.
+        CloseReason::NoCluster if passthrough => debug!(reason = reason.word(), "{detail}"),
+        CloseReason::ClientClosed
+        | CloseReason::ClientError
+        | CloseReason::Drained
+        | CloseReason::BrokerClosed
+        | CloseReason::Idle
+        | CloseReason::NotTls
+        | CloseReason::HelloTimeout
+        | CloseReason::BadHello
+        | CloseReason::NoServerName
+        | CloseReason::UnknownHost => {
             debug!(reason = reason.word(), "{detail}");
         }
         CloseReason::BadRequest | CloseReason::BadResponse | CloseReason::Stalled => {

@@ -40,6 +40,24 @@ fn a_good_file_is_summed_up() {
 }
 
 #[test]
+fn of_passthrough_it_is_said_what_brokers_must_advertise() {
+    let text = FILE.replace("srv: _kafka._tcp.example.com", "file: b.txt").replace(
+        "listen: 127.0.0.1:9092-9096",
+        "mode: passthrough, slots: 2, listen: { sni: 127.0.0.1:9092, host: 'b{slot}.k', bootstrap: k }",
+    );
+    let file = given("passthrough", &text);
+
+    let (_, summary) = check(&file).expect("a valid file");
+
+    let expected = "\
+  virtual cluster main: 127.0.0.1:9092, 2 slots, passthrough; brokers advertise b{slot}.k, slot by slot
+    chain primary → secondary, automatic failover, back by command, on a switch close
+";
+    assert!(summary.contains(expected), "{summary}");
+    std::fs::remove_file(file).expect("the file");
+}
+
+#[test]
 fn every_fault_of_a_bad_file_is_printed() {
     let file = given("bad", "clusters: {}\nvirtual_clusters: []\n");
 

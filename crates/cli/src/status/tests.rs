@@ -72,6 +72,28 @@ fn a_cluster_that_a_command_holds_is_shown_as_such() {
 }
 
 #[test]
+fn behind_passthrough_slots_that_go_alone_and_brokers_that_lost_theirs_are_shown() {
+    let mut status = status();
+    let main = &mut status["virtual_clusters"][0];
+    main["active"] = Value::Null;
+    main["scope"] = "broker".into();
+    main["slots"] = json!([
+        { "slot": 0, "advertised": "b0.k:9093", "broker": "a0:9092", "cluster": "primary", "ejected": null },
+        { "slot": 1, "advertised": "b1.k:9093", "broker": "a0:9092", "cluster": "primary", "ejected": "a1:9092" },
+        { "slot": 2, "advertised": "b2.k:9093", "broker": null, "cluster": null, "ejected": null },
+    ]);
+    let table = render(&status, 91_000).text(false);
+    for line in [
+        "virtual cluster main   each slot alone   0.0.0.0:9092-9093   3 connections",
+        "  slot   0  b0.k:9093  a0:9092  primary",
+        "  slot   1  b1.k:9093  a0:9092  primary  (connections to a1:9092 fail)",
+        "  slot   2  b2.k:9093  no broker  no cluster",
+    ] {
+        assert!(table.lines().any(|l| l == line), "expected {line:?} in\n{table}");
+    }
+}
+
+#[test]
 fn colours_change_nothing_but_colour() {
     let coloured = render(&status(), 91_000).text(true);
     let mut plain = String::new();

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 pub use routes::router;
 pub use server::serve;
+pub(crate) use server::serve_router;
 
 /// Every route: method, path, what it is for.
 pub const ROUTES: [(&str, &str, &str); 8] = [

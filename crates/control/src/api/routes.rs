@@ -15,7 +15,11 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use pointsman_core::{config::ConfigError, limits, status::Status};
+use pointsman_core::{
+    config::{ConfigError, Scope},
+    limits,
+    status::{Status, VirtualClusterStatus},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -92,8 +96,12 @@ async fn readyz(State(api): State<Api>) -> Response {
 }
 
 fn unready(status: &Status) -> Vec<String> {
-    let without = status.virtual_clusters.iter().filter(|v| v.active.is_none());
-    let reason = |v: &pointsman_core::status::VirtualClusterStatus| {
+    // With each slot alone no cluster need be the one for all.
+    let leads = |v: &VirtualClusterStatus| {
+        v.scope == Some(Scope::Broker) && v.slots.iter().any(|slot| slot.broker.is_some())
+    };
+    let without = status.virtual_clusters.iter().filter(|v| v.active.is_none() && !leads(v));
+    let reason = |v: &VirtualClusterStatus| {
         let chain: Vec<String> = v.chain.iter().map(|name| quorum_words(status, name)).collect();
         format!("virtual cluster {} has no active cluster: {}", v.name, chain.join(", "))
     };

@@ -13,7 +13,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 /// How long nothing is accepted after an error that is likely to stay a moment, e.g. no file descriptor left.
@@ -22,9 +22,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Serves until `stop`, then ends idle connections at once and others after their answer. Connections run under
 /// `api.tasks`; whoever waits for those has waited for them.
 pub async fn serve(listener: TcpListener, api: Api, stop: CancellationToken) {
-    let free = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
     let tasks = api.tasks.clone();
-    let router = router(api);
+    serve_router(listener, router(api), tasks, stop).await;
+}
+
+/// The same for any routes, under the limits of the admin API.
+pub(crate) async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let free = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, peer)) => match free.clone().try_acquire_owned() {

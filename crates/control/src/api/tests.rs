@@ -239,6 +239,16 @@ async fn readyz_says_which_virtual_cluster_lacks_what() {
 }
 
 #[tokio::test]
+async fn readyz_is_content_with_a_slot_that_leads_somewhere_when_each_goes_alone() {
+    let mut status = example::status();
+    status.virtual_clusters[0].active = None;
+    status.virtual_clusters[0].scope = Some(pointsman_core::config::Scope::Broker);
+    let running = given("alone", status, Applied::Changed(Vec::new())).await;
+
+    assert_eq!(running.json("GET", "/readyz").await.0, 200);
+}
+
+#[tokio::test]
 async fn a_reload_with_faults_names_each_of_them() {
     let running = usual("faults").await;
     std::fs::write(&running.file, "clusters: {}\nadmin: { listen: 0.0.0.0:1 }")

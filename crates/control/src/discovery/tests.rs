@@ -8,7 +8,13 @@ use tokio::net::UdpSocket;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 fn cluster(bootstrap: Bootstrap) -> ClusterConfig {
-    ClusterConfig { name: "p".into(), bootstrap, region: None, health: HealthConfig::default() }
+    ClusterConfig {
+        name: "p".into(),
+        bootstrap,
+        region: None,
+        health: HealthConfig::default(),
+        health_listeners: Vec::new(),
+    }
 }
 
 /// The next list, in words.

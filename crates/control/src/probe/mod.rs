@@ -154,7 +154,27 @@ impl Asker {
             }
             Timed::Done(Ok((said, kept))) => (self.judge(started), said, kept),
         };
+        let outcome = self.look_for_recovery(outcome).await;
         Finding { probe, outcome, said, kept }
+    }
+
+    /// A broker that fails its HTTP probe while its Kafka port is open is in recovery mode; one whose port is closed is gone.
+    async fn look_for_recovery(&self, outcome: Outcome) -> Outcome {
+        let Outcome::Failure { reason, .. } = &outcome else { return outcome };
+        if !matches!(self.rules.probe, ProbeKind::Http { .. }) {
+            return outcome;
+        }
+        match fair(self.rules.timeout, simple::tcp(&self.broker, &self.known)).await {
+            Timed::Done(Ok(())) => {
+                Outcome::Recovery { reason: format!("{reason}, but its Kafka port is open").into() }
+            }
+            Timed::Done(Err(error)) => {
+                let refused = matches!(error, CallError::Refused);
+                Outcome::Failure { reason: format!("{reason}; its Kafka port: {error}").into(), refused }
+            }
+            Timed::Silent => Outcome::Failure { reason: reason.clone(), refused: false },
+            Timed::Starved => Outcome::Discarded,
+        }
     }
 
     /// The broker answers; whether it belongs to a cluster that works is another question.
@@ -171,8 +191,9 @@ impl Asker {
     async fn ask(&self, kept: Option<Connection>) -> Answer {
         match &self.rules.probe {
             ProbeKind::Tcp => simple::tcp(&self.broker, &self.known).await.map(|()| (None, None)),
-            ProbeKind::Http { port, path } => {
-                simple::http(&self.broker, *port, path, &self.known).await.map(|()| (None, None))
+            ProbeKind::Http { port, path, status } => {
+                let asked = simple::http(&self.broker, *port, path, *status, &self.known);
+                asked.await.map(|()| (None, None))
             }
             ProbeKind::Kafka => {
                 // A kept connection that fails says only that it is gone: a new one finds out why.

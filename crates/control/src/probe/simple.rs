@@ -12,8 +12,14 @@ pub(super) async fn tcp(address: &Address, known: &LastGood) -> Result<(), CallE
     dial(address, known).await.map(drop)
 }
 
-/// Somebody answers a GET with a 2xx status.
-pub(super) async fn http(broker: &Address, port: u16, path: &str, known: &LastGood) -> Result<(), CallError> {
+/// Somebody answers a GET with one of these statuses.
+pub(super) async fn http(
+    broker: &Address,
+    port: u16,
+    path: &str,
+    status: (u16, u16),
+    known: &LastGood,
+) -> Result<(), CallError> {
     let address = Address { host: broker.host.clone(), port };
     let mut stream = dial(&address, known).await?;
     let request = format!(
@@ -27,17 +33,18 @@ pub(super) async fn http(broker: &Address, port: u16, path: &str, known: &LastGo
             break;
         }
     }
-    check_status(&String::from_utf8_lossy(&line))
+    check_status(&String::from_utf8_lossy(&line), status)
 }
 
-fn check_status(head: &str) -> Result<(), CallError> {
+fn check_status(head: &str, (first, last): (u16, u16)) -> Result<(), CallError> {
     let line = head.lines().next().unwrap_or("");
     let mut words = line.split(' ');
     let version = words.next().unwrap_or("");
     match words.next().and_then(|code| code.parse::<u16>().ok()) {
-        Some(200..=299) if version.starts_with("HTTP/1.") => Ok(()),
+        Some(code) if (first..=last).contains(&code) && version.starts_with("HTTP/1.") => Ok(()),
         Some(code) if version.starts_with("HTTP/1.") => {
-            Err(CallError::Protocol(format!("HTTP status {code}, expected 2xx")))
+            let expected = if first == last { first.to_string() } else { format!("{first} to {last}") };
+            Err(CallError::Protocol(format!("HTTP status {code}, expected {expected}")))
         }
         _ => Err(CallError::Protocol("no HTTP status line".into())),
     }
@@ -48,9 +55,11 @@ mod tests {
     use super::check_status;
 
     #[test]
-    fn only_a_2xx_status_is_well() {
+    fn only_an_expected_status_is_well() {
+        let check_status = |head| check_status(head, (200, 299));
         assert!(check_status("HTTP/1.1 200 OK\r\n").is_ok());
         assert!(check_status("HTTP/1.0 204 No Content\r\n").is_ok());
+        assert!(super::check_status("HTTP/1.1 401 Unauthorized\r\n", (401, 401)).is_ok());
         for bad in ["HTTP/1.1 503 Service Unavailable\r\n", "HTTP/1.1 30", "220 smtp\r\n", ""] {
             assert!(check_status(bad).is_err(), "{bad}");
         }

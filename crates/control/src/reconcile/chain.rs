@@ -1,6 +1,6 @@
 //! One virtual cluster: its failover machine, its history, and what clients see of it.
 
-use super::{cluster::Watched, handover::Handover};
+use super::{cluster::Watched, handover::Handover, passthrough::Side};
 use crate::{clock::Clock, publish::cluster_id, state::VirtualState};
 use pointsman_core::{
     Now,
@@ -22,6 +22,8 @@ pub(crate) struct Chain {
     pub(crate) topic_ids: Arc<TopicIds>,
     pub(crate) cluster_id: Arc<str>,
     pub(crate) handover: Handover,
+    /// In passthrough mode.
+    pub(crate) passthrough: Option<Side>,
     /// What the machine was told of each cluster.
     pub(crate) told: HashMap<Arc<str>, Standing>,
     /// Newest first.
@@ -45,6 +47,7 @@ impl Chain {
             topic_ids: Arc::new(TopicIds::new(&config.name, raised)),
             cluster_id: cluster_id(&config.name),
             handover: Handover::new(state),
+            passthrough: Side::new(&config),
             machine,
             told: HashMap::new(),
             switches: state.map(|s| s.switches.iter().rev().cloned().collect()).unwrap_or_default(),
@@ -78,6 +81,11 @@ impl Chain {
                 .filter(|_| !self.config.replication.keeps_offsets())
                 .map(|cluster| self.handover.left(&cluster.shared, switch.to.is_some())),
         };
+        self.keep(entry, switch.reason);
+    }
+
+    /// Logs an entry of the history and keeps it.
+    pub(crate) fn keep(&mut self, entry: SwitchStatus, cause: Reason) {
         let or_none = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".into());
         tracing::warn!(
             virtual_cluster = &*self.config.name,
@@ -100,16 +108,21 @@ impl Chain {
         self.switches.push_front(entry);
         self.switches.truncate(SWITCH_HISTORY);
         self.switches_total += 1;
-        *self.switches_by_cause.entry(switch.reason).or_default() += 1;
+        *self.switches_by_cause.entry(cause).or_default() += 1;
     }
 
     fn words(&self, switch: &Switch, clusters: &[Watched]) -> String {
         let numbers = |name: &Option<Arc<str>>| {
             let name = name.as_deref().unwrap_or("no cluster");
             let verdict = clusters.iter().find(|c| *c.config.name == *name).map(|c| c.health.verdict());
-            let numbers = verdict
-                .map(|v| format!("{} of {} brokers are healthy, {} needed", v.healthy, v.total, v.needed));
-            (name.to_owned(), numbers.unwrap_or_default())
+            let mut numbers = verdict
+                .map(|v| format!("{} of {} brokers are healthy, {} needed", v.healthy, v.total, v.needed))
+                .unwrap_or_default();
+            let cluster = clusters.iter().find(|c| *c.config.name == *name);
+            if let Some(n @ 1..) = cluster.map(|c| c.health.in_recovery()) {
+                numbers += &format!(", {n} in recovery mode");
+            }
+            (name.to_owned(), numbers)
         };
         let (from, from_numbers) = numbers(&switch.from);
         let (to, to_numbers) = numbers(&switch.to);

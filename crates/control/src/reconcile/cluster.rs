@@ -42,6 +42,8 @@ pub(crate) struct Watched {
     /// What the brokers said that an operator should know.
     notes: BTreeMap<Address, &'static str>,
     leaderless: (usize, usize),
+    /// It is reached by passthrough only: nobody but its probes speaks Kafka with it.
+    pub(super) quiet: bool,
     /// Highest epoch that the stored state knows of.
     stored_epoch: i32,
     /// Highest epoch that may have been seen before a restart.
@@ -90,6 +92,7 @@ impl Watched {
             offers: state.map(|s| s.offers.clone()).unwrap_or_default(),
             notes: BTreeMap::new(),
             leaderless: (0, 0),
+            quiet: false,
             stored_epoch,
             epoch_floor: if stored_epoch < 0 { -1 } else { stored_epoch.saturating_add(EPOCH_STEP) },
             clock,
@@ -264,6 +267,9 @@ impl Watched {
     }
 
     fn by_health(&self) -> Vec<Address> {
+        if self.quiet {
+            return Vec::new();
+        }
         let mut brokers: Vec<BrokerView> = self.health.brokers().collect();
         let rank = |b: &BrokerView| match b.state {
             BrokerState::Healthy => 0,
@@ -325,7 +331,8 @@ fn log_broker(cluster: &str, broker: &BrokerView) {
         BrokerState::Healthy => tracing::info!(cluster, broker = %address, "broker healthy"),
         BrokerState::Unhealthy => {
             let reason = broker.reason.as_deref().unwrap_or("");
-            tracing::warn!(cluster, broker = %address, reason, "broker unhealthy");
+            let state = if broker.recovery { "in recovery mode" } else { "unhealthy" };
+            tracing::warn!(cluster, broker = %address, reason, "broker {state}");
         }
         BrokerState::Unknown => {}
     }

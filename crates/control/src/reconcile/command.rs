@@ -2,7 +2,7 @@
 
 use super::run::Reconciler;
 use crate::handle::{Decided, NotDone};
-use pointsman_core::failover::Command;
+use pointsman_core::failover::{Command, Refusal};
 use std::sync::Arc;
 
 impl Reconciler {
@@ -17,6 +17,9 @@ impl Reconciler {
         {
             let known = self.clusters.iter().map(|c| c.config.name.clone()).collect();
             return Err(NotDone::NoCluster { name: to.clone(), known });
+        }
+        if self.slots_alone(chain) > 0 {
+            return Err(NotDone::Refused(Refusal::EachSlotAlone));
         }
         let from = self.chains[chain].machine.active().cloned();
         tracing::info!(virtual_cluster = &**name, "command: {command}");

@@ -16,6 +16,7 @@ impl Reconciler {
         }
         self.config = new;
         self.update_clusters();
+        self.note_passed_through();
         self.update_chains();
         self.drop_clusters();
         self.publish_next();
@@ -48,9 +49,13 @@ impl Reconciler {
             let known = &mut self.chains[chain];
             known.told.retain(|name, _| names.contains(name));
             let same = known.config.chain == names && known.config.failover == rules;
+            if let (Some(side), Some(rules)) = (&mut known.passthrough, config.mode.passthrough()) {
+                side.rules = rules.clone().into();
+            }
             known.config = config;
             if !same {
                 self.with_moment(chain, |machine, moment| machine.configure(names, rules, moment));
+                self.configure_slots(chain);
                 self.tell(chain);
             }
         }

@@ -10,7 +10,9 @@ mod command;
 mod configure;
 mod handover;
 mod moves;
+mod passthrough;
 mod run;
+mod slots;
 mod status;
 
 pub(crate) use self::{chain::Chain, cluster::Watched};

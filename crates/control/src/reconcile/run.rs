@@ -1,6 +1,9 @@
 //! The loop: events in, machines stepped, actions carried out.
 
-use super::{Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, moves::Moves, status};
+use super::{
+    Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, moves::Moves,
+    passthrough::only_passed_through, status,
+};
 use crate::{
     handle::Request,
     metadata::Refreshed,
@@ -12,6 +15,7 @@ use pointsman_core::{
     Now,
     config::{Address, Config, VirtualClusterConfig},
     failover::{Action, Input, Machine, Moment},
+    health::{BrokerState, Outcome},
     limits::FENCE_WAIT,
     offer::Offer,
     signal::Signal,
@@ -97,7 +101,7 @@ impl Reconciler {
         let first = publish::snapshot(generation, &clusters, &chains, &ours);
         let (snapshots, receiver) = watch::channel(Arc::new(first));
         let writer = Writer::start(store, &around.tasks);
-        let reconciler = Self {
+        let mut reconciler = Self {
             config,
             ours,
             around,
@@ -110,6 +114,7 @@ impl Reconciler {
             snapshots,
             moves: Moves::default(),
         };
+        reconciler.note_passed_through();
         (reconciler, events, receiver)
     }
 
@@ -118,6 +123,13 @@ impl Reconciler {
         let ticket = self.save();
         if timeout(STORE_WAIT, ticket.stored()).await.is_err() {
             tracing::error!("the state could not be stored within {STORE_WAIT:?}; starting without");
+        }
+    }
+
+    /// Which clusters nobody but their probes may speak Kafka with.
+    pub(super) fn note_passed_through(&mut self) {
+        for cluster in &mut self.clusters {
+            cluster.quiet = only_passed_through(&self.config, &cluster.config.name);
         }
     }
 
@@ -150,7 +162,8 @@ impl Reconciler {
     fn next_wake(&self) -> Now {
         let probes = self.clusters.iter().filter_map(|c| c.health.next_due());
         let machines = self.chains.iter().filter_map(|c| c.machine.deadline());
-        probes.chain(machines).min().unwrap_or(Now::MAX).min(self.around.clock.now() + IDLE)
+        let slots = self.chains.iter().filter_map(|c| c.passthrough.as_ref()?.deadline());
+        probes.chain(machines).chain(slots).min().unwrap_or(Now::MAX).min(self.around.clock.now() + IDLE)
     }
 
     fn take(&mut self, event: Event) {
@@ -161,6 +174,7 @@ impl Reconciler {
                 }
             }
             Event::Probed(name, report) => {
+                self.readmit(&report);
                 if self.cluster(&name).is_some_and(|c| c.report(report)) {
                     self.offer_changed();
                 }
@@ -173,6 +187,7 @@ impl Reconciler {
             Event::Fenced(name, generation) => {
                 if let Some(chain) = self.chains.iter().position(|c| c.config.name == name) {
                     self.step(chain, Input::Fenced { generation });
+                    self.step_slots(chain, &Input::Fenced { generation });
                 }
             }
             Event::Behind(name, generation) => {
@@ -180,6 +195,18 @@ impl Reconciler {
                     self.step(chain, Input::Behind { generation });
                 }
             }
+        }
+    }
+
+    /// A broker whose probe is well again has its slots back.
+    fn readmit(&self, report: &Report) {
+        let Report::Probed { probe, outcome: Outcome::Success { .. }, .. } = report else { return };
+        let unhealthy = |c: &Watched| c.health.state(&probe.broker) == Some(BrokerState::Unhealthy);
+        if self.clusters.iter().any(unhealthy) {
+            self.chains
+                .iter()
+                .filter_map(|c| c.passthrough.as_ref())
+                .for_each(|p| p.outliers.well(&probe.broker));
         }
     }
 
@@ -250,6 +277,7 @@ impl Reconciler {
             if self.chains[chain].machine.deadline().is_some_and(|at| at <= now) {
                 self.step(chain, Input::Timer);
             }
+            self.time_slots(chain, now);
         }
         let half_used = self.generation + RESERVE / 2 > self.reserved;
         if half_used || self.clusters.iter().any(Watched::outgrew_state) {
@@ -259,6 +287,9 @@ impl Reconciler {
 
     /// Tells a machine what changed in its clusters.
     pub(super) fn tell(&mut self, chain: usize) {
+        if self.slots_alone(chain) > 0 {
+            return self.tell_slots(chain);
+        }
         for name in self.chains[chain].config.chain.clone() {
             let Some(cluster) = self.clusters.iter().find(|c| c.config.name == name) else { continue };
             if let Some(verdict) = self.chains[chain].tell(cluster) {
@@ -291,6 +322,10 @@ impl Reconciler {
     fn act(&mut self, chain: usize, action: Action) {
         match action {
             Action::Fence { generation } => {
+                let chain_ = &mut self.chains[chain];
+                if let Some(side) = &mut chain_.passthrough {
+                    side.planned = chain_.machine.planned().is_some();
+                }
                 self.publish(generation);
                 let ticket = self.save();
                 self.await_fence(chain, generation, ticket);
@@ -328,7 +363,7 @@ impl Reconciler {
 
     /// The second phase of a switch begins when the data plane is done with older snapshots and the state is stored; the
     /// machine itself goes on when neither happens in time. A planned switch also waits for fresh end offsets.
-    fn await_fence(&self, chain: usize, generation: u64, ticket: Ticket) {
+    pub(super) fn await_fence(&self, chain: usize, generation: u64, ticket: Ticket) {
         let (fence, events) = (self.around.fence.clone(), self.events.clone());
         let name = self.chains[chain].config.name.clone();
         let planned = self.chains[chain].machine.planned();
@@ -382,7 +417,7 @@ impl Reconciler {
         self.publish(self.generation);
     }
 
-    fn publish(&mut self, generation: u64) {
+    pub(super) fn publish(&mut self, generation: u64) {
         debug_assert_eq!(generation, self.generation, "actions are carried out before the next step");
         let snapshot = publish::snapshot(generation, &self.clusters, &self.chains, &self.ours);
         self.snapshots.send_replace(Arc::new(snapshot));

@@ -1,13 +1,15 @@
 //! The status: everything an operator asks first, as of now.
 
-use super::{chain::Chain, cluster::Watched, run::Reconciler};
-use crate::publish::slots;
+use super::{chain::Chain, cluster::Watched, passthrough::broker_of, run::Reconciler};
 use pointsman_core::{
     Now,
+    config::Address,
     health::BrokerView,
+    passthrough::{Slot, View},
     status::{BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, VirtualClusterStatus},
     topology::{Topology, compare_topics},
 };
+use std::sync::Arc;
 
 /// Topic differences that are listed.
 const LISTED: usize = 100;
@@ -43,7 +45,7 @@ fn broker(view: &BrokerView, topology: &Topology) -> BrokerStatus {
     BrokerStatus {
         address: view.address.to_string(),
         node: view.node.or_else(listed),
-        state: view.state.word(),
+        state: view.word(),
         reason: view.reason.as_deref().map(Into::into),
         probe_ms: view.took.map(|took| took.as_secs_f64() * 1e3),
     }
@@ -53,9 +55,11 @@ fn virtual_cluster(chain: &Chain, reconciler: &Reconciler) -> VirtualClusterStat
     let metrics = reconciler.around.metrics.iter().find(|(name, _)| *name == chain.config.name);
     VirtualClusterStatus {
         name: chain.config.name.clone(),
+        mode: chain.config.mode.word(),
+        scope: chain.config.mode.passthrough().map(|rules| rules.scope),
         listen: chain.config.listen(),
         chain: chain.config.chain.clone(),
-        active: chain.machine.active().cloned(),
+        active: active(chain),
         pinned: chain.machine.pinned(),
         connections: metrics.map_or(0, |(_, m)| m.connections.value()),
         slots: slot_list(chain, reconciler),
@@ -78,18 +82,50 @@ fn find<'a>(reconciler: &'a Reconciler, name: &str) -> Option<&'a Watched> {
 fn slot_list(chain: &Chain, reconciler: &Reconciler) -> Vec<SlotStatus> {
     let active = chain.machine.active().and_then(|name| find(reconciler, name));
     let topology = active.map(|c| c.shared.topology.load());
-    let slots = slots(&chain.config);
+    if let Some(side) = &chain.passthrough {
+        return passed_slots(chain, &side.view(chain, &reconciler.clusters), reconciler.around.clock.now());
+    }
+    let slots = chain.config.slot_addresses();
     let broker = |slot: usize| {
         let topology = topology.as_ref()?;
         let node = *topology.brokers_of(slot, slots.len()).first()?;
         topology.address(node).map(|address| format!("{node}@{address}"))
     };
-    let status = |(slot, advertised): (usize, &pointsman_core::config::Address)| SlotStatus {
+    let status = |(slot, advertised): (usize, &Address)| SlotStatus {
         slot,
         advertised: advertised.to_string(),
         broker: broker(slot),
+        cluster: None,
+        ejected: None,
     };
     slots.iter().enumerate().map(status).collect()
+}
+
+/// In passthrough mode a slot stands for a place in the list of servers.
+fn passed_slots(chain: &Chain, view: &View, now: Now) -> Vec<SlotStatus> {
+    let status = |((slot, advertised), target): ((usize, &Address), &Slot)| {
+        let cluster = if let Slot::To { cluster, .. } = target { Some(cluster) } else { None };
+        let own = cluster.and_then(|c| broker_of(slot, c));
+        let broker = cluster.and_then(|c| view.outliers.pick(&c.bootstrap, slot, now));
+        SlotStatus {
+            slot,
+            advertised: advertised.to_string(),
+            broker: broker.map(ToString::to_string),
+            cluster: cluster.map(|c| c.name.clone()),
+            ejected: own.filter(|own| Some(*own) != broker).map(ToString::to_string),
+        }
+    };
+    chain.config.slot_addresses().iter().enumerate().zip(view.slots.iter()).map(status).collect()
+}
+
+/// The cluster that serves; with `scope: broker` the one that all slots lead to.
+fn active(chain: &Chain) -> Option<Arc<str>> {
+    let alone = chain.passthrough.iter().flat_map(|side| &side.slots);
+    let mut actives = alone.map(|slot| slot.machine.active());
+    match actives.next() {
+        None => chain.machine.active().cloned(),
+        Some(first) => first.filter(|_| actives.all(|other| other == first)).cloned(),
+    }
 }
 
 /// What each standby lacks of the most preferred cluster's topics; nothing while one of the two has not been seen.

@@ -15,8 +15,8 @@ use pointsman_control::{
 };
 use pointsman_core::{
     config::{
-        AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Positions,
-        ProbeKind, Quorum, Replication, StateConfig, VirtualClusterConfig,
+        AdminConfig, Bootstrap, ClusterConfig, Config, Failback, FailoverConfig, HealthConfig, Mode,
+        Positions, ProbeKind, Quorum, Replication, StateConfig, VirtualClusterConfig,
     },
     offer::Offer,
     signal::Signal,
@@ -55,12 +55,14 @@ pub(crate) fn cluster(name: &str, brokers: &Brokers) -> ClusterConfig {
             probe: ProbeKind::Kafka,
             interval: ms(100),
             edge_interval: ms(20),
+            jitter: Duration::ZERO,
             timeout: ms(800),
             unhealthy_after: 3,
             healthy_after: 2,
             quorum: Quorum::Majority,
             forget_after: None,
         },
+        health_listeners: Vec::new(),
     }
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn config(primary: &Brokers, secondary: &Brokers) -> Config {
         clusters: vec![cluster("primary", primary), cluster("secondary", secondary)],
         virtual_clusters: vec![VirtualClusterConfig {
             name: "main".into(),
+            mode: Mode::Kafka,
             bind: [127, 0, 0, 1].into(),
             ports: (9092, 9094),
             slots: 3,

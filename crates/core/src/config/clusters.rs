@@ -3,18 +3,20 @@
 use super::{
     Address, Bootstrap, ClusterConfig, HealthConfig, ProbeKind, Quorum,
     error::{Mark, Problems},
-    parse::join_path,
+    parse::{Listener, join_path},
     read::{Field, Keys, Table, cut},
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-const CLUSTER: Keys = Keys { known: &["bootstrap_servers", "region", "health"], later: &["tls", "sasl"] };
+const CLUSTER: Keys =
+    Keys { known: &["bootstrap_servers", "region", "health", "health_listeners"], later: &["tls", "sasl"] };
 const SOURCE: Keys = Keys { known: &["srv", "file", "refresh", "resolver"], later: &[] };
 const HEALTH: Keys = Keys {
     known: &[
         "probe",
         "interval",
         "edge_interval",
+        "jitter",
         "timeout",
         "unhealthy_after",
         "healthy_after",
@@ -24,7 +26,7 @@ const HEALTH: Keys = Keys {
     later: &[],
 };
 const PROBE: Keys = Keys { known: &["http"], later: &[] };
-const HTTP: Keys = Keys { known: &["port", "path"], later: &["tls"] };
+const HTTP: Keys = Keys { known: &["port", "path", "status"], later: &["tls"] };
 
 const EXAMPLE: &str = "write bootstrap_servers: [kafka-1:9092, kafka-2:9092]";
 const NAME: &str = "a name of letters, digits, `.`, `_` and `-`";
@@ -34,13 +36,16 @@ const TEN_MS: Duration = Duration::from_millis(10);
 pub(super) fn read_clusters(
     root: &Table<'_>,
     base_dir: &Path,
+    listeners: &mut Vec<Listener>,
     problems: &mut Problems,
 ) -> Vec<ClusterConfig> {
     let remedy = "write clusters: { primary: { bootstrap_servers: [kafka-1:9092] } }";
     let Some(table) = named_entries(root, "clusters", "clusters", remedy, problems) else {
         return Vec::new();
     };
-    table.entries().filter_map(|(name, field)| read_cluster(name, field, base_dir, problems)).collect()
+    let mut read =
+        |(name, field): (&str, &Field<'_>)| read_cluster(name, field, base_dir, listeners, problems);
+    table.entries().filter_map(&mut read).collect()
 }
 
 /// A mapping of names that must be there and have at least one entry.
@@ -71,6 +76,7 @@ fn read_cluster(
     name: &str,
     field: &Field<'_>,
     base_dir: &Path,
+    listeners: &mut Vec<Listener>,
     problems: &mut Problems,
 ) -> Option<ClusterConfig> {
     let table = field.table(&CLUSTER, "a mapping with `bootstrap_servers`", EXAMPLE, problems)?;
@@ -80,7 +86,31 @@ fn read_cluster(
     let region = table.get("region").and_then(|f| f.text("a word", "write e.g. eu-west", problems));
     let health = read_health(table.get("health"), bootstrap.as_ref(), problems);
     let bootstrap = bootstrap.unwrap_or(Bootstrap::Static(Vec::new()));
-    Some(ClusterConfig { name: name.into(), bootstrap, region: region.map(Arc::from), health })
+    let health_listeners = read_health_listeners(table.get("health_listeners"), listeners, problems);
+    let region = region.map(Arc::from);
+    Some(ClusterConfig { name: name.into(), bootstrap, region, health, health_listeners })
+}
+
+fn read_health_listeners(
+    field: Option<&Field<'_>>,
+    listeners: &mut Vec<Listener>,
+    problems: &mut Problems,
+) -> Vec<SocketAddr> {
+    let Some(field) = field else { return Vec::new() };
+    let (expected, remedy) = ("an IP address of this machine with a port", "write e.g. 127.0.0.1:9101");
+    let mut found = Vec::new();
+    for element in field.list("a list of addresses", "write health_listeners: [127.0.0.1:9101]", problems) {
+        let Some(text) = element.text(expected, remedy, problems) else { continue };
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.port() != 0 => {
+                let (bind, ports) = (address.ip(), (address.port(), address.port()));
+                listeners.push(Listener { path: element.path.clone(), mark: element.node.mark, bind, ports });
+                found.push(address);
+            }
+            _ => element.expected(expected, remedy, problems),
+        }
+    }
+    found
 }
 
 fn read_bootstrap(field: &Field<'_>, base_dir: &Path, problems: &mut Problems) -> Option<Bootstrap> {
@@ -199,6 +229,7 @@ fn read_health(
     health.edge_interval = health.edge_interval.min(health.interval);
     health.edge_interval =
         span("edge_interval", TEN_MS..=health.interval, problems).unwrap_or(health.edge_interval);
+    health.jitter = span("jitter", Duration::ZERO..=health.interval, problems).unwrap_or(health.jitter);
     health.timeout = span("timeout", TEN_MS..=Duration::from_secs(60), problems).unwrap_or(health.timeout);
     health.forget_after = span("forget_after", Duration::from_secs(1)..=720 * HOUR, problems);
     let count = |key: &str, problems: &mut Problems| {
@@ -234,7 +265,21 @@ fn read_probe(field: &Field<'_>, problems: &mut Problems) -> Option<ProbeKind> {
         Some(field) => read_http_path(field, problems)?,
         None => "/",
     };
-    Some(ProbeKind::Http { port: u16::try_from(port?).ok()?, path: path.into() })
+    let status = http.get("status").map_or(Some((200, 299)), |f| read_http_status(f, problems));
+    Some(ProbeKind::Http { port: u16::try_from(port?).ok()?, path: path.into(), status: status? })
+}
+
+/// `200`, or `200-399`.
+fn read_http_status(field: &Field<'_>, problems: &mut Problems) -> Option<(u16, u16)> {
+    let (expected, remedy) = ("an HTTP status or a range of them", "write e.g. status: 200, or 200-299");
+    let text = field.text(expected, remedy, problems)?;
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
+    let range = status(first).zip(status(last)).filter(|(first, last)| first <= last);
+    if range.is_none() {
+        field.expected(expected, remedy, problems);
+    }
+    range
 }
 
 fn read_http_path<'a>(field: &Field<'a>, problems: &mut Problems) -> Option<&'a str> {

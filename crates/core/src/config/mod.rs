@@ -7,6 +7,7 @@ mod address;
 mod clusters;
 mod error;
 mod parse;
+mod passthrough;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub mod yaml;
 
 pub use address::AddressError;
 pub use error::{ConfigError, ConfigErrors};
+pub use passthrough::{Mode, OnSwitch, OutlierRules, Passthrough, Scope, SniNames};
 pub use read::duration_text;
 
 use std::{
@@ -82,6 +84,8 @@ pub struct ClusterConfig {
     pub region: Option<Arc<str>>,
     /// How its health is judged.
     pub health: HealthConfig,
+    /// Where others can ask whether it has quorum.
+    pub health_listeners: Vec<SocketAddr>,
 }
 
 /// The source of bootstrap servers.
@@ -116,6 +120,8 @@ pub struct HealthConfig {
     pub interval: Duration,
     /// Time between probes after a first failure or success that contradicts the state. Default 50 ms.
     pub edge_interval: Duration,
+    /// At most so much is added to each `interval`, so that many instances do not ask at once. Default 0 s.
+    pub jitter: Duration,
     /// Deadline of one probe. Default 1 s.
     pub timeout: Duration,
     /// Consecutive failures that make a broker unhealthy. Default 3.
@@ -134,6 +140,7 @@ impl Default for HealthConfig {
             probe: ProbeKind::Kafka,
             interval: Duration::from_millis(500),
             edge_interval: Duration::from_millis(50),
+            jitter: Duration::ZERO,
             timeout: Duration::from_secs(1),
             unhealthy_after: 3,
             healthy_after: 2,
@@ -148,12 +155,15 @@ impl Default for HealthConfig {
 pub enum ProbeKind {
     /// ApiVersions, Metadata and DescribeQuorum over the broker's Kafka port.
     Kafka,
-    /// An HTTP GET that must be answered with a 2xx status.
+    /// An HTTP GET that must be answered with one of some statuses. A broker that does not, but whose Kafka port is open, is in
+    /// recovery mode.
     Http {
         /// Port on the broker's host.
         port: u16,
         /// Path, starting with `/`.
         path: Arc<str>,
+        /// The first and the last status that is well. Default 200 to 299.
+        status: (u16, u16),
     },
     /// A TCP connection that is accepted.
     Tcp,
@@ -173,6 +183,8 @@ pub enum Quorum {
 pub struct VirtualClusterConfig {
     /// Name in the file, unique.
     pub name: Arc<str>,
+    /// Whether frames are understood or only moved.
+    pub mode: Mode,
     /// Interface to listen on.
     pub bind: IpAddr,
     /// First and last port, inclusive; equal: one port for everything.

@@ -73,7 +73,7 @@ fn read_root(root: &Table<'_>, base_dir: &Path, problems: &mut Problems) -> Conf
     let mut listeners = Vec::new();
     let admin = read_admin(root, &mut listeners, problems);
     let state = read_state(root, base_dir, problems);
-    let clusters = read_clusters(root, base_dir, problems);
+    let clusters = read_clusters(root, base_dir, &mut listeners, problems);
     let virtual_clusters = read_virtual_clusters(root, &clusters, &mut listeners, problems);
     check_overlaps(&listeners, problems);
     Config { admin, state, clusters, virtual_clusters }

@@ -37,12 +37,14 @@ fn the_small_example_has_the_documented_defaults() {
             probe: ProbeKind::Kafka,
             interval: Duration::from_millis(500),
             edge_interval: Duration::from_millis(50),
+            jitter: Duration::ZERO,
             timeout: Duration::from_secs(1),
             unhealthy_after: 3,
             healthy_after: 2,
             quorum: Quorum::Majority,
             forget_after: None,
         },
+        health_listeners: Vec::new(),
     };
     let expected = Config {
         admin: AdminConfig { listen: SocketAddr::from(([127, 0, 0, 1], 9901)) },
@@ -53,6 +55,7 @@ fn the_small_example_has_the_documented_defaults() {
         ],
         virtual_clusters: vec![VirtualClusterConfig {
             name: "main".into(),
+            mode: Mode::Kafka,
             bind: IpAddr::from([0, 0, 0, 0]),
             ports: (9092, 9096),
             slots: 5,
@@ -114,7 +117,10 @@ virtual_clusters:
     assert_eq!(srv.health.forget_after, Some(Duration::from_secs(3600)));
     let refresh = Duration::from_millis(500);
     assert_eq!(file.bootstrap, Bootstrap::File { path: "/etc/pointsman/servers.txt".into(), refresh });
-    assert_eq!(file.health.probe, ProbeKind::Http { port: 8081, path: "/schemas/types".into() });
+    assert_eq!(
+        file.health.probe,
+        ProbeKind::Http { port: 8081, path: "/schemas/types".into(), status: (200, 299) }
+    );
     assert_eq!(file.health.edge_interval, Duration::from_millis(20), "never above the interval");
     assert_eq!((file.health.unhealthy_after, file.health.healthy_after), (1, 5));
     let [main, other, mirrored] = &config.virtual_clusters[..] else { panic!("expected three") };
@@ -129,6 +135,60 @@ virtual_clusters:
     );
     assert_eq!(mirrored.failover.catch_up, Duration::from_secs(2));
     assert_eq!((&*other.advertise, other.slots), ("::1", 3), "a file may name any number; 3 are assumed");
+}
+
+#[test]
+fn every_key_of_passthrough_is_read() {
+    let config = parse(
+        "
+clusters:
+  a:
+    bootstrap_servers: [a0:1, a1:1, a2:1]
+    health_listeners: [127.0.0.1:9101, '[::1]:9101']
+    health: { probe: { http: { port: 8081, status: 200-204 } }, jitter: 100ms }
+  b: { bootstrap_servers: { file: b.txt } }
+virtual_clusters:
+  ports:
+    mode: passthrough
+    listen: 0.0.0.0:9092-9094
+    chain: [a, b]
+  names:
+    mode: passthrough
+    listen: { sni: 0.0.0.0:9095, host: 'B{slot}.kafka.example.com', bootstrap: Kafka.example.com }
+    slots: 4
+    chain: [a, b]
+    failover: { scope: broker }
+    on_switch: { drain: 10s }
+    connect_timeout: 500ms
+    idle_timeout: 1h
+    outliers: { failures: 1, eject_for: 10s, max_ejected: 0 }
+",
+    )
+    .expect("a valid configuration");
+
+    let a = &config.clusters[0];
+    assert_eq!(
+        a.health_listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["127.0.0.1:9101", "[::1]:9101"]
+    );
+    assert_eq!(a.health.probe, ProbeKind::Http { port: 8081, path: "/".into(), status: (200, 204) });
+    assert_eq!(a.health.jitter, Duration::from_millis(100));
+    let [ports, names] = &config.virtual_clusters[..] else { panic!("expected two virtual clusters") };
+    assert_eq!((ports.slots, ports.mode.passthrough()), (3, Some(&Passthrough::default())));
+    let told =
+        |v: &VirtualClusterConfig| v.slot_addresses().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(told(ports), ["0.0.0.0:9092", "0.0.0.0:9093", "0.0.0.0:9094"]);
+    let sni = SniNames { host: "b{slot}.kafka.example.com".into(), bootstrap: "kafka.example.com".into() };
+    let expected = Passthrough {
+        sni: Some(sni),
+        scope: Scope::Broker,
+        on_switch: OnSwitch::Drain(Duration::from_secs(10)),
+        connect_timeout: Duration::from_millis(500),
+        idle_timeout: Duration::from_secs(3600),
+        outliers: OutlierRules { failures: 1, eject_for: Duration::from_secs(10), max_ejected: 0 },
+    };
+    assert_eq!(names.mode, Mode::Passthrough(expected));
+    assert_eq!(told(names)[3], "b3.kafka.example.com:9095");
 }
 
 #[test]
@@ -175,7 +235,7 @@ fn yaml_blocks(page: &str) -> Vec<&str> {
 fn docs_configuration_md_shows_a_valid_file_and_the_true_defaults() {
     let page = include_str!("../../../../docs/configuration.md");
     let blocks = yaml_blocks(page);
-    let [small, every_key] = blocks[..] else { panic!("expected two files") };
+    let [small, every_key, passthrough] = blocks[..] else { panic!("expected three files") };
     assert_eq!(small, SMALL);
 
     let mut shown = parse(every_key).expect("the page shows a valid file");
@@ -184,7 +244,22 @@ fn docs_configuration_md_shows_a_valid_file_and_the_true_defaults() {
 clusters: { primary: { bootstrap_servers: [kafka-a0:9092] } }
 virtual_clusters: { main: { listen: 127.0.0.1:9092, chain: [primary] } }
 ";
+    let defaults = parse(passthrough).expect("the page shows a valid file");
+    assert_eq!(defaults.virtual_clusters[0].mode, Mode::Passthrough(Passthrough::default()));
+    let listeners = std::mem::take(&mut shown.clusters[0].health_listeners);
+    assert_eq!(listeners.len(), 1, "a key without a default");
     assert_eq!(shown.clusters[0].region.take().as_deref(), Some("eu-west"), "a key without a default");
     assert!(shown.clusters[0].health.forget_after.take().is_some(), "a key without a default");
     assert_eq!(shown, parse(least).expect("a valid file"));
+}
+
+#[test]
+fn docs_passthrough_md_shows_a_valid_file() {
+    let page = include_str!("../../../../docs/passthrough.md");
+    let blocks = yaml_blocks(page);
+    let [ports, names] = blocks[..] else { panic!("expected a file and a part of it") };
+    assert_eq!(parse(ports).expect("a valid file").virtual_clusters[0].slots, 5);
+    let listen = "    listen: 0.0.0.0:9092-9096          # a port for each broker of the largest cluster\n";
+    let by_name = parse(&ports.replace(listen, names)).expect("a valid file");
+    assert_eq!(by_name.virtual_clusters[0].slot_addresses()[4].to_string(), "b4.kafka.example.com:9093");
 }

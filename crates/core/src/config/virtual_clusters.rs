@@ -6,6 +6,7 @@ use super::{
     clusters::named_entries,
     error::{Problems, closest},
     parse::Listener,
+    passthrough::{self, Mode, SniNames},
     read::{Field, Keys, Table, words},
     yaml::Value,
 };
@@ -17,7 +18,20 @@ use std::{
 };
 
 const VIRTUAL: Keys = Keys {
-    known: &["mode", "listen", "slots", "advertise", "chain", "failover", "replication", "positions"],
+    known: &[
+        "mode",
+        "listen",
+        "slots",
+        "advertise",
+        "chain",
+        "failover",
+        "replication",
+        "positions",
+        "on_switch",
+        "connect_timeout",
+        "idle_timeout",
+        "outliers",
+    ],
     later: &["tls", "sasl", "routes"],
 };
 const FAILOVER: Keys = Keys { known: &["automatic", "scope", "failback", "hold", "catch_up"], later: &[] };
@@ -30,10 +44,11 @@ const LONGEST_CATCH_UP: Duration = Duration::from_secs(20);
 const CATCH_UP: Duration = Duration::from_secs(5);
 
 /// Where a virtual cluster listens, once that is known to be right.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Listen {
     bind: IpAddr,
     ports: (u16, u16),
+    names: Option<SniNames>,
 }
 
 pub(super) fn read_virtual_clusters(
@@ -75,24 +90,36 @@ fn read_virtual_cluster(
     problems: &mut Problems,
 ) -> Option<VirtualClusterConfig> {
     let table = field.table(&VIRTUAL, "a mapping with `listen` and `chain`", LISTEN, problems)?;
-    read_mode(table.get("mode"), problems);
+    let mut mode = passthrough::read_mode(&table, problems);
     let listen = table.require("listen", LISTEN, problems).and_then(|field| {
-        let listen = read_listen(field, problems)?;
+        let listen = read_listen(field, &mode, problems)?;
         let (path, mark) = (field.path.clone(), field.node.mark);
         listeners.push(Listener { path, mark, bind: listen.bind, ports: listen.ports });
         Some(listen)
     });
     let chain = read_chain(table.require("chain", CHAIN, problems), known, problems);
-    let slots = read_slots(table.get("slots"), listen, &chain, clusters, problems);
-    let advertise = read_advertise(&table, listen, problems);
+    let one_slot = mode.passthrough().is_some() && listen.as_ref().is_some_and(|l| l.names.is_none());
+    let slots = read_slots(table.get("slots"), listen.as_ref(), one_slot, &chain, clusters, problems);
+    let advertise = match mode {
+        Mode::Kafka => read_advertise(&table, listen.as_ref(), problems),
+        Mode::Passthrough(_) => listen.as_ref().map_or("".into(), |l| l.bind.to_string().into()),
+    };
     let words = [Replication::None, Replication::IdenticalOffsets].map(|r| (r.word(), r));
     let replication = table.get("replication").and_then(|field| field.choice(&words, problems));
     let replication = replication.unwrap_or_default();
-    let failover = read_failover(table.get("failover"), replication, problems);
+    let failover = read_failover(table.get("failover"), replication, &mut mode, problems);
+    if let Mode::Passthrough(rules) = &mut mode {
+        rules.sni = listen.as_ref().and_then(|l| l.names.clone());
+        if let (Some(field), Some(_)) = (table.get("chain"), &listen) {
+            passthrough::check_chain(field, &chain, clusters, slots, problems);
+        }
+    }
     let positions = read_positions(table.get("positions"), replication, problems);
-    let listen = listen.unwrap_or(Listen { bind: Ipv4Addr::UNSPECIFIED.into(), ports: (0, 0) });
+    let nowhere = || Listen { bind: Ipv4Addr::UNSPECIFIED.into(), ports: (0, 0), names: None };
+    let listen = listen.unwrap_or_else(nowhere);
     Some(VirtualClusterConfig {
         name: name.into(),
+        mode,
         bind: listen.bind,
         ports: listen.ports,
         slots,
@@ -120,20 +147,14 @@ fn read_positions(field: Option<&Field<'_>>, replication: Replication, problems:
     }
 }
 
-fn read_mode(field: Option<&Field<'_>>, problems: &mut Problems) {
-    match field {
-        Some(field) if field.node.is_text("passthrough") => {
-            field.refuse_later("`mode: passthrough`", problems);
-        }
-        Some(field) => drop(field.choice(&[("kafka", ())], problems)),
-        None => {}
-    }
-}
-
-fn read_listen(field: &Field<'_>, problems: &mut Problems) -> Option<Listen> {
+fn read_listen(field: &Field<'_>, mode: &Mode, problems: &mut Problems) -> Option<Listen> {
     if let Value::Mapping(entries) = &field.node.value
-        && entries.iter().any(|(key, _)| key.text == "sni")
+        && (mode.passthrough().is_some() || entries.iter().any(|(key, _)| key.text == "sni"))
     {
+        if mode.passthrough().is_some() {
+            let (bind, port, names) = passthrough::read_sni(field, problems)?;
+            return Some(Listen { bind, ports: (port, port), names: Some(names) });
+        }
         let problem = "a listener by SNI host is not supported by this version";
         problems.add(field.node.mark, &field.path, problem, LISTEN);
         return None;
@@ -151,7 +172,7 @@ fn read_listen(field: &Field<'_>, problems: &mut Problems) -> Option<Listen> {
         field.expected(&format!("at most {MAX_SLOTS} ports"), LISTEN, problems);
         return None;
     }
-    Some(Listen { bind, ports })
+    Some(Listen { bind, ports, names: None })
 }
 
 fn read_chain(field: Option<&Field<'_>>, known: &[&str], problems: &mut Problems) -> Vec<Arc<str>> {
@@ -178,18 +199,28 @@ fn read_chain(field: Option<&Field<'_>>, known: &[&str], problems: &mut Problems
 
 fn read_slots(
     field: Option<&Field<'_>>,
-    listen: Option<Listen>,
+    listen: Option<&Listen>,
+    one_slot: bool,
     chain: &[Arc<str>],
     clusters: &[ClusterConfig],
     problems: &mut Problems,
 ) -> u16 {
     let ports = listen.map_or((0, 0), |listen| listen.ports);
     let Some(field) = field else {
-        return if ports.0 == ports.1 { default_slots(chain, clusters) } else { ports.1 - ports.0 + 1 };
+        return if ports.0 == ports.1 && !one_slot {
+            default_slots(chain, clusters)
+        } else {
+            ports.1 - ports.0 + 1
+        };
     };
     if ports.0 != ports.1 {
         let problem = format!("a port range has one slot per port: {}", ports.1 - ports.0 + 1);
         problems.add(field.key, &field.path, problem, "remove `slots`, or listen on one port");
+        return 1;
+    }
+    if one_slot {
+        let problem = "with `mode: passthrough` one port is one slot: nothing else tells slots apart";
+        problems.add(field.key, &field.path, problem, "remove `slots`, or listen on a range or by `sni`");
         return 1;
     }
     let slots = field.integer(1..=u32::from(MAX_SLOTS), problems);
@@ -206,7 +237,7 @@ fn default_slots(chain: &[Arc<str>], clusters: &[ClusterConfig]) -> u16 {
     u16::try_from(most).unwrap_or(MAX_SLOTS).clamp(1, MAX_SLOTS)
 }
 
-fn read_advertise(table: &Table<'_>, listen: Option<Listen>, problems: &mut Problems) -> Arc<str> {
+fn read_advertise(table: &Table<'_>, listen: Option<&Listen>, problems: &mut Problems) -> Arc<str> {
     let (expected, remedy) = ("a host name without port", "write e.g. advertise: kafka.example.com");
     if let Some(field) = table.get("advertise") {
         let Some(text) = field.text(expected, remedy, problems) else { return "".into() };
@@ -241,6 +272,7 @@ fn read_advertise(table: &Table<'_>, listen: Option<Listen>, problems: &mut Prob
 fn read_failover(
     field: Option<&Field<'_>>,
     replication: Replication,
+    mode: &mut Mode,
     problems: &mut Problems,
 ) -> FailoverConfig {
     let mut failover = FailoverConfig::default();
@@ -251,11 +283,7 @@ fn read_failover(
     let Some(table) = field.and_then(|field| field.table(&FAILOVER, "a mapping", remedy, problems)) else {
         return failover;
     };
-    match table.get("scope") {
-        Some(scope) if scope.node.is_text("broker") => scope.refuse_later("`scope: broker`", problems),
-        Some(scope) => drop(scope.choice(&[("cluster", ())], problems)),
-        None => {}
-    }
+    passthrough::read_scope(table.get("scope"), mode, problems);
     let words = [("automatic", Failback::Automatic), ("manual", Failback::Manual)];
     let automatic = table.get("automatic").and_then(|f| f.boolean(problems));
     let failback = table.get("failback").and_then(|f| f.choice(&words, problems));

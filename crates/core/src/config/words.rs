@@ -1,7 +1,10 @@
 //! Parts of the configuration as one would write them in the file: for summaries, plans and status.
 
-use super::{Bootstrap, HealthConfig, ProbeKind, Quorum, VirtualClusterConfig, read::duration_text};
-use std::fmt;
+use super::{
+    Address, Bootstrap, HealthConfig, OnSwitch, OutlierRules, Passthrough, ProbeKind, Quorum, Scope,
+    VirtualClusterConfig, read::duration_text,
+};
+use std::{fmt, sync::Arc};
 
 impl fmt::Display for Bootstrap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -29,7 +32,10 @@ impl fmt::Display for ProbeKind {
         match self {
             Self::Kafka => f.write_str("kafka"),
             Self::Tcp => f.write_str("tcp"),
-            Self::Http { port, path } => write!(f, "http :{port}{path}"),
+            Self::Http { port, path, status: (200, 299) } => write!(f, "http :{port}{path}"),
+            Self::Http { port, path, status: (first, last) } => {
+                write!(f, "http :{port}{path} status {first}-{last}")
+            }
         }
     }
 }
@@ -50,6 +56,51 @@ impl VirtualClusterConfig {
         let host = if self.bind.is_ipv6() { format!("[{}]", self.bind) } else { self.bind.to_string() };
         if first == last { format!("{host}:{first}") } else { format!("{host}:{first}-{last}") }
     }
+
+    /// What clients connect to, slot by slot. Behind passthrough it is the brokers that tell them so.
+    pub fn slot_addresses(&self) -> Arc<[Address]> {
+        let (first, last) = self.ports;
+        let names = self.mode.passthrough().and_then(|rules| rules.sni.as_ref());
+        let address = |slot: u16| Address {
+            host: names.map_or_else(|| self.advertise.clone(), |n| n.host_of(slot.into()).into()),
+            port: if first == last { first } else { first.saturating_add(slot) },
+        };
+        (0..self.slots).map(address).collect()
+    }
+}
+
+impl fmt::Display for OnSwitch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Close => f.write_str("close"),
+            Self::Drain(over) => write!(f, "drain {}", duration_text(*over)),
+        }
+    }
+}
+
+impl Passthrough {
+    /// What a reload cannot change.
+    pub(crate) fn fixed_words(&self) -> String {
+        let scope = match self.scope {
+            Scope::Cluster => "",
+            Scope::Broker => ", scope broker",
+        };
+        let names = self.sni.as_ref().map_or(String::new(), |n| format!(", {} and {}", n.host, n.bootstrap));
+        format!("passthrough{scope}{names}")
+    }
+
+    /// Every key that a reload can change, with its value.
+    pub(crate) fn words(&self) -> Vec<(&'static str, String)> {
+        let OutlierRules { failures, eject_for, max_ejected } = self.outliers;
+        vec![
+            ("on_switch", self.on_switch.to_string()),
+            ("connect_timeout", duration_text(self.connect_timeout)),
+            ("idle_timeout", duration_text(self.idle_timeout)),
+            ("outliers.failures", failures.to_string()),
+            ("outliers.eject_for", duration_text(eject_for)),
+            ("outliers.max_ejected", max_ejected.to_string()),
+        ]
+    }
 }
 
 impl HealthConfig {
@@ -59,6 +110,7 @@ impl HealthConfig {
             ("probe", self.probe.to_string()),
             ("interval", duration_text(self.interval)),
             ("edge_interval", duration_text(self.edge_interval)),
+            ("jitter", duration_text(self.jitter)),
             ("timeout", duration_text(self.timeout)),
             ("unhealthy_after", self.unhealthy_after.to_string()),
             ("healthy_after", self.healthy_after.to_string()),

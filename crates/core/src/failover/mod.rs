@@ -123,6 +123,8 @@ pub enum Refusal {
     Switching,
     /// No command holds the active cluster.
     NotPinned,
+    /// With `scope: broker` there is no cluster to switch to.
+    EachSlotAlone,
 }
 
 impl Refusal {
@@ -136,6 +138,7 @@ impl Refusal {
             Self::NothingPreferred => "nothing_preferred",
             Self::Switching => "switching",
             Self::NotPinned => "not_pinned",
+            Self::EachSlotAlone => "each_slot_alone",
         }
     }
 
@@ -149,6 +152,7 @@ impl Refusal {
             Self::NothingPreferred => "see the brokers of the preferred clusters in the status",
             Self::Switching => "ask again in a moment",
             Self::NotPinned => "nothing to do: the policy decides already",
+            Self::EachSlotAlone => "use `scope: cluster` to switch by command",
         }
     }
 }
@@ -165,6 +169,7 @@ impl std::fmt::Display for Refusal {
             Self::NothingPreferred => f.write_str("no cluster preferred to the active one has quorum"),
             Self::Switching => f.write_str("a switch is under way"),
             Self::NotPinned => f.write_str("no command holds the active cluster"),
+            Self::EachSlotAlone => f.write_str("with `scope: broker` each slot follows its own brokers"),
         }
     }
 }

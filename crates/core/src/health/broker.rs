@@ -17,6 +17,8 @@ pub(super) struct Broker {
     pub(super) listed: Now,
     pub(super) state: BrokerState,
     pub(super) reason: Option<Arc<str>>,
+    /// The last failure was one of recovery mode.
+    pub(super) recovery: bool,
     pub(super) took: Option<Duration>,
     /// First sign of trouble since it last was healthy without doubt.
     pub(super) trouble: Option<Now>,
@@ -48,6 +50,7 @@ impl Broker {
             listed: now,
             state: BrokerState::Unknown,
             reason: None,
+            recovery: false,
             took: None,
             trouble: None,
             at_once: false,
@@ -65,13 +68,20 @@ impl Broker {
             return None;
         }
         let Some(last) = self.last_start.filter(|_| !self.at_once) else { return Some(Now::ZERO) };
-        let steady = last + rules.interval;
+        let steady = last + rules.interval + self.jitter(rules);
         let edge = last + rules.edge_interval.min(rules.interval);
         if self.streak != Streak::None {
             return Some(edge);
         }
         let late = self.in_flight.first().filter(|_| self.state != BrokerState::Unhealthy);
         Some(late.map_or(steady, |(_, started)| steady.min(edge.max(*started + rules.timeout / LATE))))
+    }
+
+    /// Differs from probe to probe, broker to broker and process to process: what is below a millisecond of when the last
+    /// probe began is as good as chance.
+    fn jitter(&self, rules: &HealthConfig) -> Duration {
+        let chance = self.last_start.map_or(0, |at| at.subsec_nanos()).wrapping_mul(0x9E37_79B9);
+        rules.jitter.mul_f64(f64::from(chance) / f64::from(u32::MAX))
     }
 
     pub(super) fn start(&mut self, id: u64, now: Now) {
@@ -91,8 +101,19 @@ impl Broker {
         match outcome {
             Outcome::Discarded => false,
             Outcome::Success { took } => self.success(started, took, rules),
-            Outcome::Failure { .. } if self.last_success.is_some_and(|last| started < last) => false,
-            Outcome::Failure { reason, refused } => self.failure(started, reason, refused, rules, now),
+            Outcome::Failure { .. } | Outcome::Recovery { .. }
+                if self.last_success.is_some_and(|last| started < last) =>
+            {
+                false
+            }
+            Outcome::Failure { reason, refused } => {
+                self.recovery = false;
+                self.failure(started, reason, refused, rules, now)
+            }
+            Outcome::Recovery { reason } => {
+                self.recovery = true;
+                self.failure(started, reason, false, rules, now)
+            }
         }
     }
 

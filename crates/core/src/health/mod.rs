@@ -90,6 +90,11 @@ pub enum Outcome {
         /// Nobody listens there: conclusive for this broker at once.
         refused: bool,
     },
+    /// It is in recovery mode: its Kafka port is open, but what the probe asks for is not well. Counts as a failure.
+    Recovery {
+        /// Why, in words.
+        reason: Arc<str>,
+    },
     /// The measurement says nothing about the broker, e.g. because this process did not get to run.
     Discarded,
 }
@@ -118,6 +123,15 @@ pub struct BrokerView {
     pub took: Option<Duration>,
     /// Whether it counts for the quorum.
     pub counts: bool,
+    /// Whether it is unhealthy although its Kafka port is open.
+    pub recovery: bool,
+}
+
+impl BrokerView {
+    /// The word for its state in status and log.
+    pub fn word(&self) -> &'static str {
+        if self.recovery { "recovery" } else { self.state.word() }
+    }
 }
 
 /// The health of one cluster.
@@ -262,6 +276,11 @@ impl ClusterHealth {
         self.brokers.get(broker).map(|b| b.state)
     }
 
+    /// Brokers in recovery mode.
+    pub fn in_recovery(&self) -> usize {
+        self.brokers().filter(|b| b.recovery).count()
+    }
+
     /// Every broker, in the order of addresses.
     pub fn brokers(&self) -> impl Iterator<Item = BrokerView> + '_ {
         self.brokers.iter().map(|(address, b)| BrokerView {
@@ -271,6 +290,7 @@ impl ClusterHealth {
             reason: b.reason.clone(),
             took: b.took,
             counts: self.counts(b),
+            recovery: b.recovery && b.state == BrokerState::Unhealthy,
         })
     }
 

@@ -10,6 +10,7 @@ fn rules() -> HealthConfig {
         probe: ProbeKind::Kafka,
         interval: 500 * MS,
         edge_interval: 50 * MS,
+        jitter: Duration::ZERO,
         timeout: 1000 * MS,
         unhealthy_after: 3,
         healthy_after: 2,
@@ -207,4 +208,42 @@ fn a_broker_with_another_address_is_still_one_broker() {
     health.discovered(&[(1, address(1)), (2, address(22))], MS);
     let addresses: Vec<u16> = health.brokers().map(|b| b.address.port).collect();
     assert_eq!((addresses, health.verdict().total), (vec![1, 22], 2));
+}
+
+#[test]
+fn recovery_mode_counts_as_a_failure_and_has_a_name() {
+    let mut health = healthy(3);
+
+    for at in [600, 700, 800] {
+        round(&mut health, at * MS, |_| Some(Outcome::Recovery { reason: "HTTP status 503".into() }));
+    }
+
+    assert_eq!(health.verdict().standing, Standing::Lost);
+    assert_eq!(health.in_recovery(), 3);
+    assert!(health.brokers().all(|b| b.word() == "recovery"), "{health:?}");
+    round(&mut health, 900 * MS, |_| Some(failure(true)));
+    assert!(
+        health.brokers().all(|b| b.word() == "unhealthy"),
+        "a closed port is no recovery mode: {health:?}"
+    );
+}
+
+#[test]
+fn jitter_delays_steady_probes_by_at_most_so_much_and_not_all_by_the_same() {
+    let rules = HealthConfig { jitter: 100 * MS, ..rules() };
+    let (mut health, mut now) = (cluster(rules, 1), Now::ZERO);
+    round(&mut health, now, all_well);
+    now += 50 * MS;
+    round(&mut health, now, all_well);
+
+    let mut delays = Vec::new();
+    for n in 0..50_u32 {
+        let due = health.next_due().expect("a probe");
+        delays.push(due - now - 500 * MS);
+        now = due + Duration::from_nanos(u64::from(n) * 977);
+        round(&mut health, now, all_well);
+    }
+
+    assert!(delays.iter().all(|d| *d <= 100 * MS), "{delays:?}");
+    assert!(delays.iter().any(|d| *d < 30 * MS) && delays.iter().any(|d| *d > 70 * MS), "{delays:?}");
 }

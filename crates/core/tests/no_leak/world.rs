@@ -70,6 +70,7 @@ pub(crate) fn virtual_cluster() -> Arc<VirtualCluster> {
         replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
+        passthrough: None,
     })
 }
 

@@ -396,6 +396,7 @@ fn virtual_cluster(
         replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
+        passthrough: None,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::memory::Measure;
 use bytes::Bytes;
 use pointsman_core::{
     Now,
-    config::{Address, FailoverConfig, Positions, Replication, VirtualClusterConfig},
+    config::{Address, FailoverConfig, Mode, Positions, Replication, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -83,6 +83,7 @@ impl World {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let listener = VirtualListener::bind(&VirtualClusterConfig {
             name: "main".into(),
+            mode: Mode::Kafka,
             bind: loopback,
             ports: (0, 0),
             slots: 2,
@@ -140,6 +141,7 @@ fn snapshot(
         replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
+        passthrough: None,
     };
     let virtual_clusters = vec![Arc::new(virtual_cluster)];
     Arc::new(Snapshot { generation, clusters: clusters.to_vec(), virtual_clusters })

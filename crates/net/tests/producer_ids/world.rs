@@ -2,7 +2,7 @@
 
 use pointsman_core::{
     Now,
-    config::{Address, FailoverConfig, Positions, Replication, VirtualClusterConfig},
+    config::{Address, FailoverConfig, Mode, Positions, Replication, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
     snapshot::{Active, Cluster, Snapshot, VirtualCluster},
@@ -70,6 +70,7 @@ impl World {
         }
         let listener = VirtualListener::bind(&VirtualClusterConfig {
             name: "main".into(),
+            mode: Mode::Kafka,
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             ports: (0, 0),
             slots: SLOTS,
@@ -141,6 +142,7 @@ impl World {
             replication: Replication::default(),
             positions: Positions::default(),
             groups: Arc::default(),
+            passthrough: None,
         };
         let virtual_clusters = vec![Arc::new(virtual_cluster)];
         let clusters = self.shared.clone();

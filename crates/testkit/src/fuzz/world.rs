@@ -129,6 +129,7 @@ impl World {
             replication: Replication::default(),
             positions: Positions::default(),
             groups: Arc::default(),
+            passthrough: None,
         })
     }
 

@@ -48,6 +48,7 @@ fn scenario(rng: &mut Rng, mutation: Mutation) -> Scenario {
             probe: ProbeKind::Kafka,
             interval: rng.ms(400, 2000),
             edge_interval: rng.ms(20, 100),
+            jitter: Duration::ZERO,
             timeout: rng.ms(300, 1200),
             unhealthy_after: number(2 + rng.below(3)),
             healthy_after: number(1 + rng.below(3)),

@@ -48,6 +48,8 @@ impl Oracle {
                 seen.last_success_started = seen.last_success_started.max(Some(started));
                 (seen.failures, seen.successes) = (0, seen.successes + 1);
             }
+            // The simulated brokers are never in recovery mode.
+            Outcome::Recovery { .. } => return,
             Outcome::Failure { .. } if seen.last_success_started.is_some_and(|s| started < s) => return,
             Outcome::Failure { refused, .. } => {
                 let again = seen.last_counted.is_none_or(|s| started >= s + self.edge_interval);

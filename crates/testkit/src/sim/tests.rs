@@ -52,6 +52,7 @@ fn five_and_three() -> World {
         probe: ProbeKind::Kafka,
         interval: Duration::from_millis(500),
         edge_interval: Duration::from_millis(50),
+        jitter: Duration::ZERO,
         timeout: Duration::from_secs(1),
         unhealthy_after: 3,
         healthy_after: 2,

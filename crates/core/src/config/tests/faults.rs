@@ -75,14 +75,10 @@ virtual_clusters:
     ];
     assert_eq!(faults(design), expected);
 
-    let expected = [
-        "4:11: virtual_clusters.main.mode: `mode: passthrough` is not supported by this version; remove it",
-        "4:38: virtual_clusters.main.listen: a listener by SNI host is not supported by this version; \
-         write listen: 0.0.0.0:9092-9096",
-        "4:85: virtual_clusters.main.failover.scope: `scope: broker` is not supported by this version; remove it",
-    ];
-    let virtual_cluster = "  main: { mode: passthrough, listen: { sni: 0.0.0.0:9093 }, chain: [p], \
-                           failover: { scope: broker } }";
+    let expected =
+        ["4:19: virtual_clusters.main.listen: a listener by SNI host is not supported by this version; \
+         write listen: 0.0.0.0:9092-9096"];
+    let virtual_cluster = "  main: { listen: { sni: 0.0.0.0:9093 }, chain: [p] }";
     assert_eq!(of_virtual_clusters(virtual_cluster), expected);
 
     let expected = ["1:10: state.etcd: `etcd` is not supported by this version; remove it"];
@@ -163,7 +159,7 @@ fn values_of_unknown_keys_and_credentials_in_addresses_are_never_quoted() {
     let expected = [
         "2:8: clusters.p.regoin: `regoin` is no known key; did you mean `region`?",
         "2:20: clusters.p.password: `password` is no known key; \
-         the keys here are `bootstrap_servers`, `region` and `health`",
+         the keys here are `bootstrap_servers`, `region`, `health` and `health_listeners`",
         "2:59: clusters.p.bootstrap_servers[0]: expected host:port, e.g. kafka-1:9092, \
          found the text `…@kafka:9092`; write host:port",
     ];
@@ -354,7 +350,7 @@ fn health_is_checked() {
 #[test]
 fn failover_is_checked() {
     let expected = [
-        "4:17: virtual_clusters.main.mode: expected kafka, found `http`; write kafka",
+        "4:17: virtual_clusters.main.mode: expected kafka or passthrough, found `http`; write kafka or passthrough",
         "4:78: virtual_clusters.main.failover.scope: expected cluster, found `slot`; write cluster",
         "4:95: virtual_clusters.main.failover.automatic: expected true or false, found `yes`; write true or false",
         "4:110: virtual_clusters.main.failover.failback: expected automatic or manual, found `never`; \
@@ -365,4 +361,127 @@ fn failover_is_checked() {
     let text = "  main: { mode: http, listen: 127.0.0.1:9092, chain: [p], failover: { scope: slot, automatic: yes, \
                 failback: never, hold: 48h } }";
     assert_eq!(of_virtual_clusters(text), expected);
+}
+
+#[test]
+fn passthrough_refuses_what_its_clients_could_not_reach() {
+    let expected = [
+        "4:61: virtual_clusters.main.chain: cluster `p` has 2 brokers, but there are slots for 1 only: clients would be sent to \
+         addresses that nobody listens on; give `listen` a port for each broker of the largest cluster (with `sni`: \
+         raise `slots`)",
+    ];
+    let one_port = "  main: { mode: passthrough, listen: 127.0.0.1:9092, chain: [p] }";
+    assert_eq!(of_virtual_clusters(one_port), expected);
+    let of_source = |cluster: &str| {
+        faults(&format!(
+            "clusters:\n  p: {cluster}\nvirtual_clusters:\n  main: {{ mode: passthrough, listen: 127.0.0.1:1-3, chain: [p] }}"
+        ))
+    };
+    let expected = [
+        "4:60: virtual_clusters.main.chain: cluster `p` gets its servers from an SRV record, in no certain \
+                     order, but their order says which slot each broker has; list the servers, or name them in a file",
+    ];
+    assert_eq!(of_source("{ bootstrap_servers: { srv: _k.a } }"), expected);
+    let expected = [
+        "4:60: virtual_clusters.main.chain: cluster `p` has `health.forget_after`, but its brokers advertise \
+                     Pointsman's slots, which would be taken for brokers; remove forget_after",
+    ];
+    assert_eq!(of_source("{ bootstrap_servers: [a:1], health: { forget_after: 1h } }"), expected);
+}
+
+#[test]
+fn passthrough_refuses_two_slots_for_one_port_and_one_name() {
+    let expected = [
+        "5:39: virtual_clusters.other.listen: port 9093 is already used by virtual_clusters.main.listen in \
+                     line 4; give each listener ports of its own",
+    ];
+    let two = "  main: { mode: passthrough, listen: 127.0.0.1:9092-9093, chain: [p] }\n\
+               \x20 other: { mode: passthrough, listen: { sni: 127.0.0.1:9093, host: 'b{slot}.k', bootstrap: k }, chain: [p] }";
+    assert_eq!(of_virtual_clusters(two), [expected[0]]);
+    let names = |text: &str| {
+        let main = format!("  main: {{ mode: passthrough, listen: {{ {text} }}, chain: [p] }}");
+        let faults = of_virtual_clusters(&main);
+        let short = |line: &String| line.split_once("main.listen").expect("the path").1.to_owned();
+        faults.iter().map(short).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names("sni: 0.0.0.0:9093, host: b.kafka.example.com, bootstrap: 10.0.0.1"),
+        [
+            ".host: expected a host name with `{slot}` in it, once, found `b.kafka.example.com`; \
+             write e.g. host: \"b{slot}.kafka.example.com\"",
+            ".bootstrap: expected a host name, found `10.0.0.1`; write e.g. bootstrap: kafka.example.com",
+        ]
+    );
+    assert_eq!(
+        names("sni: 0.0.0.0:9093, host: 'b{slot}.k', bootstrap: B3.k"),
+        [
+            ".bootstrap: `b3.k` is the name of a slot too, by `host: b{slot}.k`; give the bootstrap a name of its own"
+        ]
+    );
+    assert_eq!(
+        names("sni: 0.0.0.0:9093-9094, host: 'b{slot}.k', bootstrap: k"),
+        [".sni: expected an address with one port, found `0.0.0.0:9093-9094`; write e.g. sni: 0.0.0.0:9093"]
+    );
+}
+
+#[test]
+fn keys_that_make_no_sense_in_a_mode_are_refused_by_name() {
+    let expected = [
+        "4:66: virtual_clusters.main.advertise: `advertise` has no meaning with `mode: passthrough`: brokers advertise \
+         the slots themselves, in advertised.listeners; remove it",
+        "4:80: virtual_clusters.main.positions: `positions` has no meaning with `mode: passthrough`: offsets cannot be \
+         seen in bytes that are not read; remove it",
+        "4:101: virtual_clusters.main.outliers.max_ejected: expected a whole number from 0 to 100, found `200`; \
+         write a number, e.g. 3",
+        "4:120: virtual_clusters.main.on_switch: expected close or { drain: 10s }, found `never`; \
+         write on_switch: close",
+    ];
+    let main = "  main: { mode: passthrough, listen: 127.0.0.1:1-2, chain: [p], advertise: k, positions: earliest, \
+                outliers: { max_ejected: 200 }, on_switch: never }";
+    let columns = |lines: Vec<String>| -> Vec<String> {
+        lines.iter().map(|line| line.splitn(3, ':').nth(2).expect("a place").to_owned()).collect()
+    };
+    assert_eq!(columns(of_virtual_clusters(main)), columns(expected.map(str::to_owned).to_vec()));
+    let expected = [
+        " virtual_clusters.main.failover.scope: `scope: broker` goes with `mode: passthrough`; remove it: here any slot \
+         serves any partition",
+        " virtual_clusters.main.idle_timeout: `idle_timeout` goes with `mode: passthrough`; remove it, or write mode: \
+         passthrough",
+    ];
+    let main = "  main: { listen: 127.0.0.1:1-2, chain: [p], failover: { scope: broker }, idle_timeout: 1m }";
+    assert_eq!(columns(of_virtual_clusters(main)), expected);
+    let expected =
+        [" virtual_clusters.main.slots: with `mode: passthrough` one port is one slot: nothing else tells \
+                     slots apart; remove `slots`, or listen on a range or by `sni`"];
+    let main = "clusters: { p: { bootstrap_servers: [k:1] } }\n\
+                virtual_clusters: { main: { mode: passthrough, listen: 127.0.0.1:1, slots: 2, chain: [p] } }";
+    assert_eq!(columns(faults(main)), expected);
+}
+
+#[test]
+fn health_listeners_and_statuses_are_checked() {
+    let expected = [
+        "2:61: clusters.p.health_listeners[0]: expected an IP address of this machine with a port, found `9101`; \
+         write e.g. 127.0.0.1:9101",
+        "2:67: clusters.p.health_listeners[1]: port 9901 is already used by the default of admin.listen; \
+         give each listener ports of its own",
+    ];
+    let cluster = "{ bootstrap_servers: [k0:1, k1:1], health_listeners: [9101, 127.0.0.1:9901] }";
+    let found = of_cluster(cluster);
+    assert_eq!(found.len(), 2, "{found:?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(
+            found.split_once(": "),
+            Some((found.split_once(": ").expect("a place").0, expected.split_once(": ").expect("a place").1))
+        );
+    }
+    let status = of_cluster(
+        "{ bootstrap_servers: [k0:1], health: { probe: { http: { port: 1, status: 300-200 } } } }",
+    );
+    assert!(
+        status[0].ends_with(
+            "expected an HTTP status or a range of them, found `300-200`; write e.g. status: 200, or 200-299"
+        ),
+        "{status:?}"
+    );
 }

@@ -1,0 +1,109 @@
+//! Pipes of the kernel that bytes are spliced through, lent to a direction only while it has bytes under way.
+//!
+//! An idle connection holds none. There are at most [`limits::PASSTHROUGH_PIPES`]; beyond that, and where the system refuses
+//! one, the caller copies.
+
+use pointsman_core::limits;
+use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Shared by the connections of a virtual cluster; clones are the same.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pipes(Arc<Shelf>);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    free: Mutex<Vec<Pipe>>,
+    /// Those that exist, lent or free.
+    count: AtomicUsize,
+}
+
+/// A pipe. It holds nothing while it is free.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) drain: OwnedFd,
+    pub(super) fill: OwnedFd,
+}
+
+/// A pipe that somebody uses. Given back empty, it is kept; dropped, it is closed with what it holds.
+#[derive(Debug)]
+pub(super) struct Lent {
+    pipe: Option<Pipe>,
+    shelf: Arc<Shelf>,
+}
+
+impl Pipes {
+    /// A pipe, unless there are too many or the system has none left.
+    pub(super) fn lend(&self) -> Option<Lent> {
+        let free = self.0.free().pop();
+        let pipe = free.or_else(|| self.0.open())?;
+        Some(Lent { pipe: Some(pipe), shelf: self.0.clone() })
+    }
+}
+
+impl Shelf {
+    fn free(&self) -> MutexGuard<'_, Vec<Pipe>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Option<Pipe> {
+        if self.count.fetch_add(1, Ordering::Relaxed) < limits::PASSTHROUGH_PIPES
+            && let Ok((drain, fill)) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
+        {
+            // Where the system allows no larger pipe, the usual one does.
+            let _ = fcntl_setpipe_size(&fill, limits::PASSTHROUGH_CHUNK);
+            return Some(Pipe { drain, fill });
+        }
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        None
+    }
+}
+
+impl Lent {
+    /// The pipe itself.
+    pub(super) fn pipe(&self) -> &Pipe {
+        // It is taken out only by `give_back` and by the drop, which end the loan.
+        self.pipe.as_ref().expect("a lent pipe is there")
+    }
+
+    /// Puts an empty pipe back.
+    pub(super) fn give_back(mut self) {
+        let mut free = self.shelf.free();
+        if free.len() < limits::PASSTHROUGH_FREE_PIPES {
+            free.extend(self.pipe.take());
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.pipe.take().is_some() {
+            self.shelf.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_is_given_back_is_lent_again_and_a_dropped_one_makes_room() {
+        let pipes = Pipes::default();
+        let count = || pipes.0.count.load(Ordering::Relaxed);
+        let first = pipes.lend().expect("a pipe");
+        let second = pipes.lend().expect("a pipe");
+        assert_eq!(count(), 2);
+        first.give_back();
+        drop(second);
+        assert_eq!(count(), 1);
+        let _again = pipes.lend().expect("a pipe");
+        assert_eq!(count(), 1);
+    }
+}
