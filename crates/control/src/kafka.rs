@@ -373,6 +373,8 @@ fn offer(answer: &Struct) -> Offer {
             .collect(),
         supported: features("SupportedFeatures", "MinVersion", "MaxVersion"),
         finalized: features("FinalizedFeatures", "MinVersionLevel", "MaxVersionLevel"),
+        // A cluster's own is of no use: it would go back at a switch.
+        finalized_epoch: 0,
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// The snapshot of this generation.
 pub(crate) fn snapshot(generation: u64, clusters: &[Watched], chains: &[Chain], ours: &Offer) -> Snapshot {
-    let virtual_cluster = |chain: &Chain| Arc::new(virtual_cluster(chain, clusters, ours));
+    let virtual_cluster = |chain: &Chain| Arc::new(virtual_cluster(generation, chain, clusters, ours));
     Snapshot {
         generation,
         clusters: clusters.iter().map(|c| c.shared.clone()).collect(),
@@ -19,7 +19,7 @@ pub(crate) fn snapshot(generation: u64, clusters: &[Watched], chains: &[Chain], 
     }
 }
 
-fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> VirtualCluster {
+fn virtual_cluster(generation: u64, chain: &Chain, clusters: &[Watched], ours: &Offer) -> VirtualCluster {
     let config = &chain.config;
     let members = || config.chain.iter().filter_map(|n| clusters.iter().find(|c| c.config.name == *n));
     let shared: Vec<Arc<Cluster>> = members().map(|c| c.shared.clone()).collect();
@@ -38,7 +38,7 @@ fn virtual_cluster(chain: &Chain, clusters: &[Watched], ours: &Offer) -> Virtual
         }),
         chain: shared,
         switching: chain.machine.switching(),
-        offer: Arc::new(offer(members(), ours)),
+        offer: Arc::new(offer(generation, members(), ours)),
         topic_ids: chain.topic_ids.clone(),
         replication: config.replication,
         positions: config.positions,
@@ -53,10 +53,13 @@ fn producer_ids(chain: &Chain) -> ProducerIds {
     if chain.config.replication.keeps_offsets() { ids.kept() } else { ids }
 }
 
-/// What all clusters that ever spoke can do, and Pointsman too; nothing before one spoke.
-fn offer<'a>(members: impl Iterator<Item = &'a Watched>, ours: &Offer) -> Offer {
+/// What all clusters that ever spoke can do, in the versions that Pointsman speaks; nothing before one spoke. Features are the
+/// clusters' own. Snapshots that change them follow each other with growing generations.
+fn offer<'a>(generation: u64, members: impl Iterator<Item = &'a Watched>, ours: &Offer) -> Offer {
     let theirs = members.filter_map(Watched::offer).reduce(|a, b| a.intersect(&b));
-    theirs.map(|theirs| ours.intersect(&theirs)).unwrap_or_default()
+    let spoken =
+        |theirs: Offer| Offer { apis: ours.intersect(&theirs).apis, finalized_epoch: generation, ..theirs };
+    theirs.map(spoken).unwrap_or_default()
 }
 
 /// A cluster id in Kafka's form: a UUID in base64 for URLs, 22 characters. It follows from the name alone, so it is the

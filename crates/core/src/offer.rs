@@ -12,6 +12,9 @@ pub struct Offer {
     pub supported: BTreeMap<Arc<str>, (i16, i16)>,
     /// Finalized features: name → lowest and highest version level.
     pub finalized: BTreeMap<Arc<str>, (i16, i16)>,
+    /// As offered to clients: grows whenever `finalized` changes. Java clients take finalized features over with a higher epoch only.
+    #[serde(default)]
+    pub finalized_epoch: u64,
 }
 
 impl Offer {
@@ -26,6 +29,7 @@ impl Offer {
             apis: overlap(&self.apis, &other.apis),
             supported: overlap(&self.supported, &other.supported),
             finalized: lowest(&self.finalized, &other.finalized),
+            finalized_epoch: 0,
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use uuid::Uuid;
 
@@ -14,6 +17,8 @@ use uuid::Uuid;
 pub struct TopicIds {
     namespace: Uuid,
     inner: RwLock<Inner>,
+    /// Incarnations raised since the start.
+    raised: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +42,7 @@ impl TopicIds {
     /// An empty table for the virtual cluster of that name. `incarnations` comes from the state store.
     pub fn new(virtual_cluster: &str, incarnations: impl IntoIterator<Item = (Arc<str>, u32)>) -> Self {
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("pointsman:{virtual_cluster}").as_bytes());
-        let ids = Self { namespace, inner: RwLock::default() };
+        let ids = Self { namespace, inner: RwLock::default(), raised: AtomicU64::new(0) };
         let mut inner = ids.inner.write().unwrap_or_else(PoisonError::into_inner);
         for (name, incarnation) in incarnations {
             let virtual_id = derive(namespace, &name, incarnation);
@@ -75,6 +80,11 @@ impl TopicIds {
         all
     }
 
+    /// How often an incarnation was raised since the start: when it grows, what the state store keeps is old.
+    pub fn raised(&self) -> u64 {
+        self.raised.load(Ordering::Relaxed)
+    }
+
     fn learn(&self, cluster: &Arc<str>, topic: &str, real: Uuid) -> Uuid {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let Inner { by_name, by_id } = &mut *inner;
@@ -99,6 +109,7 @@ impl TopicIds {
         if made_again {
             by_id.remove(&entry.virtual_id);
             entry.incarnation += 1;
+            self.raised.fetch_add(1, Ordering::Relaxed);
             entry.virtual_id = derive(self.namespace, topic, entry.incarnation);
             by_id.insert(entry.virtual_id, name);
         }
@@ -132,7 +143,7 @@ mod tests {
             "a broker that lags behind changes nothing"
         );
         assert_eq!((ids.name(first), ids.name(again).as_deref()), (None, Some("t")));
-        assert_eq!(ids.incarnations(), vec![("t".into(), 1)]);
+        assert_eq!((ids.incarnations(), ids.raised()), (vec![("t".into(), 1)], 1));
         let restarted = TopicIds::new("main", ids.incarnations());
         assert_eq!(restarted.name(again).as_deref(), Some("t"));
     }

@@ -20,6 +20,8 @@ pub(crate) struct Chain {
     pub(crate) config: VirtualClusterConfig,
     pub(crate) machine: Machine,
     pub(crate) topic_ids: Arc<TopicIds>,
+    /// How often an incarnation had been raised when the state was stored last.
+    stored_raises: u64,
     pub(crate) cluster_id: Arc<str>,
     pub(crate) handover: Handover,
     /// In passthrough mode.
@@ -45,6 +47,7 @@ impl Chain {
         let raised = state.map(|s| s.incarnations.clone()).unwrap_or_default();
         Self {
             topic_ids: Arc::new(TopicIds::new(&config.name, raised)),
+            stored_raises: 0,
             cluster_id: cluster_id(&config.name),
             handover: Handover::new(state),
             passthrough: Side::new(&config),
@@ -140,7 +143,13 @@ impl Chain {
         }
     }
 
-    pub(crate) fn state(&self) -> VirtualState {
+    /// Whether a topic was made again since the state was stored: its id would go back at a restart.
+    pub(crate) fn outgrew_state(&self) -> bool {
+        self.topic_ids.raised() != self.stored_raises
+    }
+
+    pub(crate) fn state(&mut self) -> VirtualState {
+        self.stored_raises = self.topic_ids.raised();
         VirtualState {
             failover: self.machine.saved(),
             switches_total: self.switches_total,

@@ -280,7 +280,8 @@ impl Reconciler {
             self.time_slots(chain, now);
         }
         let half_used = self.generation + RESERVE / 2 > self.reserved;
-        if half_used || self.clusters.iter().any(Watched::outgrew_state) {
+        let outgrown = self.clusters.iter().any(Watched::outgrew_state);
+        if half_used || outgrown || self.chains.iter().any(Chain::outgrew_state) {
             self.save();
         }
     }
@@ -428,7 +429,7 @@ impl Reconciler {
         let state = State {
             generation: self.reserved,
             clusters: self.clusters.iter_mut().map(|c| (c.config.name.clone(), c.state())).collect(),
-            virtual_clusters: self.chains.iter().map(|c| (c.config.name.clone(), c.state())).collect(),
+            virtual_clusters: self.chains.iter_mut().map(|c| (c.config.name.clone(), c.state())).collect(),
         };
         self.writer.write(state)
     }

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 use tokio::{
@@ -41,6 +41,10 @@ struct Shared {
     addresses: Mutex<Vec<SocketAddr>>,
     topics: Mutex<Vec<(&'static str, usize)>>,
     metadata_max: Mutex<i16>,
+    /// Name and level of each feature; all are supported from 0 to their level.
+    features: Mutex<Vec<(&'static str, i16)>>,
+    /// Whether a telemetry plugin is installed.
+    telemetry: AtomicBool,
     mood: Mutex<Mood>,
     /// The end of every log; its start is 10 before.
     end: AtomicI64,
@@ -74,6 +78,8 @@ impl Brokers {
             addresses: Mutex::new(listeners.iter().map(|l| l.local_addr().unwrap()).collect()),
             topics: Mutex::new(vec![("orders", 6)]),
             metadata_max: Mutex::new(12),
+            features: Mutex::default(),
+            telemetry: AtomicBool::new(false),
             mood: Mutex::new(Mood::Well),
             end: AtomicI64::new(0),
             metadata_offset: AtomicI64::new(1),
@@ -125,6 +131,16 @@ impl Brokers {
     /// The highest version of Metadata that the brokers offer.
     pub(crate) fn set_metadata_max(&self, version: i16) {
         *self.shared.metadata_max.lock().unwrap() = version;
+    }
+}
+
+impl Brokers {
+    pub(crate) fn set_features(&self, features: &[(&'static str, i16)]) {
+        *self.shared.features.lock().unwrap() = features.to_vec();
+    }
+
+    pub(crate) fn install_telemetry(&self) {
+        self.shared.telemetry.store(true, Ordering::Relaxed);
     }
 }
 
@@ -182,7 +198,18 @@ fn array<T>(items: impl IntoIterator<Item = T>, make: impl Fn(T) -> Struct) -> V
 
 impl Shared {
     fn api_versions(&self) -> Struct {
-        let apis = [(2, 7), (3, *self.metadata_max.lock().unwrap()), (18, 4), (55, 2)];
+        let mut apis = vec![(2, 7), (3, *self.metadata_max.lock().unwrap()), (18, 4), (55, 2)];
+        if self.telemetry.load(Ordering::Relaxed) {
+            apis.extend([(71, 0), (72, 0)]);
+        }
+        let features = self.features.lock().unwrap().clone();
+        let supported = |(name, level): (&'static str, i16)| {
+            Struct::new().with("Name", name).with("MinVersion", 0i64).with("MaxVersion", i64::from(level))
+        };
+        let finalized = |(name, level): (&'static str, i16)| {
+            let level = i64::from(level);
+            Struct::new().with("Name", name).with("MinVersionLevel", level).with("MaxVersionLevel", level)
+        };
         let api = |(key, max): (i16, i16)| {
             Struct::new()
                 .with("ApiKey", i64::from(key))
@@ -195,6 +222,8 @@ impl Shared {
         Struct::new()
             .with("ErrorCode", 0i64)
             .with("ApiKeys", array(apis, api))
+            .with("SupportedFeatures", array(features.clone(), supported))
+            .with("FinalizedFeatures", array(features, finalized))
             .with("FinalizedFeaturesEpoch", self.metadata_offset.load(Ordering::Relaxed))
     }
 

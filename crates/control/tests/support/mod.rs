@@ -107,7 +107,8 @@ impl Fence for TestFence {
 
 /// Everything Pointsman can do, for the apis that the fake brokers have.
 pub(crate) fn ours() -> Offer {
-    Offer { apis: [(3, (0, 13)), (18, (0, 4)), (55, (0, 2))].into(), ..Offer::default() }
+    let apis = [(3, (0, 13)), (18, (0, 4)), (55, (0, 2)), (71, (0, 0)), (72, (0, 0))];
+    Offer { apis: apis.into(), ..Offer::default() }
 }
 
 pub(crate) struct Control {

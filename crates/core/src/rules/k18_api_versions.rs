@@ -25,7 +25,7 @@ pub(crate) fn response(offer: &Offer, error: i16) -> Struct {
         .with("ApiKeys", offer.apis.iter().map(api).collect::<Vec<_>>())
         .with("SupportedFeatures", supported.collect::<Vec<_>>())
         .with("FinalizedFeatures", finalized.collect::<Vec<_>>())
-        .with("FinalizedFeaturesEpoch", i64::from(!offer.finalized.is_empty()) - 1)
+        .with("FinalizedFeaturesEpoch", i64::try_from(offer.finalized_epoch).unwrap_or(i64::MAX))
 }
 
 /// librdkafka takes Produce without version 0 as a broker too old for message format 2, so Kafka advertises it all the same
