@@ -19,8 +19,8 @@ use uuid::Uuid;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any rebalance that a client may ask for.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
-/// OffsetCommit, LeaveGroup, SyncGroup, TxnOffsetCommit and OffsetDelete write to the group's log before they answer.
-const WRITING: [i16; 5] = [8, 13, 14, 28, 47];
+/// OffsetCommit, LeaveGroup, SyncGroup, TxnOffsetCommit, OffsetDelete and ConsumerGroupHeartbeat write to the group's log before they answer.
+const WRITING: [i16; 6] = [8, 13, 14, 28, 47, 68];
 
 pub(super) async fn handle(call: Call<'_>, client: &Client) -> Answer {
     answer(call, client, |_, _| Ok(())).await
@@ -109,6 +109,10 @@ impl View for Known {
 
     fn topic_id(&self, name: &str) -> Option<[u8; 16]> {
         self.image.topics.get(name).map(|topic| topic.id.into_bytes())
+    }
+
+    fn topic_names(&self) -> Vec<String> {
+        self.image.topics.keys().map(ToString::to_string).collect()
     }
 
     fn partitions(&self, name: &str) -> Option<i32> {

@@ -12,8 +12,9 @@ const PRODUCE: i16 = 0;
 /// From this version on a client says which software it is.
 const NAMED: i16 = 3;
 /// Features with the oldest and the newest level: all are finalized at the newest. The metadata.version is that of Kafka 4.3,
-/// and Kafka 4 can be started from 7 on; transaction.version 2 is KIP-890.
-const FEATURES: [(&str, i16, i16); 2] = [("metadata.version", 7, 29), ("transaction.version", 0, 2)];
+/// and Kafka 4 can be started from 7 on; group.version 1 is KIP-848; transaction.version 2 is KIP-890.
+const FEATURES: [(&str, i16, i16); 3] =
+    [("group.version", 0, 1), ("metadata.version", 7, 29), ("transaction.version", 0, 2)];
 
 pub(super) fn handle(call: &Call<'_>) -> Answer {
     let supported = FEATURES.map(|(name, min, max)| {

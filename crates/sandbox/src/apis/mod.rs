@@ -42,9 +42,9 @@ use std::{
 use uuid::Uuid;
 
 /// The apis that the sandbox has. What is missing here is not offered to clients.
-const SERVED: [i16; 40] = [
+const SERVED: [i16; 42] = [
     0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 32, 33, 35,
-    36, 37, 42, 43, 44, 47, 55, 60, 61, 65, 66, 75,
+    36, 37, 42, 43, 44, 47, 55, 60, 61, 65, 66, 68, 69, 75,
 ];
 
 /// The oldest versions that Apache Kafka 4 serves, where older ones are described (KIP-896).
@@ -135,7 +135,7 @@ pub(crate) async fn handle(call: Call<'_>, client: &mut Client) -> Answer {
         1 => Box::pin(k01_fetch::handle(call)).await,
         2 => k02_list_offsets::handle(&call),
         3 => k03_metadata::handle(&call),
-        8 | 9 | 11..=16 | 42 | 47 => Box::pin(groups::handle(call, client)).await,
+        8 | 9 | 11..=16 | 42 | 47 | 68 | 69 => Box::pin(groups::handle(call, client)).await,
         10 => k10_find_coordinator::handle(&call),
         17 => k17_sasl_handshake::handle(&call, client),
         18 => k18_api_versions::handle(&call),

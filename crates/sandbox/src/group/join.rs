@@ -11,6 +11,12 @@ use uuid::Uuid;
 impl Group {
     /// Answers the ticket now or when the join phase ends.
     pub(super) fn join(&mut self, turn: &mut Turn<'_>, request: &JoinRequest, ticket: Ticket) {
+        if self.has_consumers() {
+            let error = codes::INCONSISTENT_GROUP_PROTOCOL;
+            turn.tickets.join_error(Some(ticket), &request.member_id, error);
+            return;
+        }
+        self.consumers = None;
         if !self.has_room_for(&request.member_id, turn.config.max_size) {
             self.remove(turn, &request.member_id);
             turn.tickets.join_error(Some(ticket), "", codes::GROUP_MAX_SIZE_REACHED);

@@ -115,6 +115,9 @@ impl Group {
     /// not keep anybody from it.
     pub(super) fn check_pending_commit(&mut self, turn: &Turn<'_>, request: &MemberRef) -> Result<(), i16> {
         let anonymous = request.member_id.is_empty() && request.instance_id.is_none();
+        if let Some(consumers) = self.consumers.as_ref().filter(|_| request.generation >= 0 || !anonymous) {
+            return consumers.check_member(&request.member_id, request.generation);
+        }
         if request.generation < 0 && (anonymous || self.state == State::Empty) {
             return Ok(());
         }
@@ -127,6 +130,9 @@ impl Group {
 
     /// May this member, or this client without membership, store offsets? A commit keeps a session alive.
     pub(super) fn check_commit(&mut self, turn: &Turn<'_>, request: &MemberRef) -> Result<(), i16> {
+        if let Some(consumers) = &self.consumers {
+            return consumers.check_member(&request.member_id, request.generation);
+        }
         let anonymous = request.member_id.is_empty() && request.instance_id.is_none();
         if request.generation < 0 && self.state == State::Empty {
             return Ok(());

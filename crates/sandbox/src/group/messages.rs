@@ -160,6 +160,8 @@ pub(crate) struct Listed {
     pub(crate) group: String,
     pub(crate) protocol_type: String,
     pub(crate) state: &'static str,
+    /// "classic" or "consumer".
+    pub(crate) kind: &'static str,
 }
 
 /// `Err` unless the code is zero.

@@ -1,16 +1,19 @@
-//! Classic consumer groups, as a state machine without sockets and without a clock.
+//! Groups of consumers, as a state machine without sockets and without a clock.
 //!
-//! It follows the coordinator of Apache Kafka 4.3: `state` has a group and its states, `join` and `membership` what members
-//! ask, `rebalance` how a generation follows another and what time brings, `offsets` what is committed, and `handlers` one
-//! file per api key. Whoever owns the [`Groups`] calls [`Groups::tick`] often; who waits asks for the answer of its ticket
+//! It follows the coordinator of Apache Kafka 4.3. Of classic groups: `state` has a group and its states, `join` and `membership` what members
+//! ask, `rebalance` how a generation follows another and what time brings. `consumer` is the protocol of KIP-848. `offsets` is
+//! what is committed, and `handlers` one file per api key. Whoever owns the [`Groups`] calls [`Groups::tick`] often; who waits asks for the answer of its ticket
 //! after every tick and every request.
 //!
 //! What Kafka keeps in its log survives a change of the coordinator: offsets, and the last generation that has an assignment
 //! or no members. See [`Groups::unload`].
 //!
-//! Left out: the consumer, share and streams protocols, and the expiry of offsets and empty groups.
+//! Left out: the share and streams protocols, a group that changes its protocol while it has members, and the expiry of offsets
+//! and empty groups.
 
 mod codes;
+pub(crate) mod consumer;
+mod consumers;
 pub(crate) mod handlers;
 mod join;
 mod member;
@@ -50,6 +53,10 @@ pub(crate) struct GroupConfig {
     pub(crate) new_member_join_timeout: Duration,
     /// The most members that a group may have (`group.max.size`).
     pub(crate) max_size: usize,
+    /// Members of the consumer protocol should speak so often (`group.consumer.heartbeat.interval.ms`, there 5 s).
+    pub(crate) consumer_heartbeat_interval: Duration,
+    /// Those that are silent for so long are gone (`group.consumer.session.timeout.ms`, there 45 s).
+    pub(crate) consumer_session_timeout: Duration,
     /// The longest text beside an offset, in UTF-16 units (`offset.metadata.max.bytes`).
     pub(crate) max_offset_metadata: usize,
 }
@@ -62,6 +69,8 @@ impl Default for GroupConfig {
             max_session_timeout: Duration::from_mins(30),
             new_member_join_timeout: Duration::from_mins(5),
             max_size: usize::MAX,
+            consumer_heartbeat_interval: Duration::from_millis(500),
+            consumer_session_timeout: Duration::from_secs(6),
             max_offset_metadata: 4096,
         }
     }
@@ -146,7 +155,7 @@ impl Groups {
 
     /// A group as it is; `None`: there is no such group.
     pub(crate) fn describe(&self, group: &str) -> Option<Description> {
-        self.groups.get(group).map(Group::description)
+        self.groups.get(group).filter(|group| group.consumers.is_none()).map(Group::description)
     }
 
     /// All groups, in the order of their names.
@@ -156,8 +165,8 @@ impl Groups {
 
     /// Deletes a group and its offsets: 69 if there is none, 68 if it has members.
     pub(crate) fn delete(&mut self, group: &str) -> Result<(), i16> {
-        let state = self.groups.get(group).ok_or(codes::GROUP_ID_NOT_FOUND)?.state;
-        if state != State::Empty {
+        let of = self.groups.get(group).ok_or(codes::GROUP_ID_NOT_FOUND)?;
+        if of.state != State::Empty || of.has_consumers() {
             return Err(codes::NON_EMPTY_GROUP);
         }
         self.groups.remove(group);

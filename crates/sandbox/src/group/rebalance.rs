@@ -187,6 +187,9 @@ impl Group {
 
     /// Does all that is due, the earliest first.
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
+        if let Some(consumers) = &mut self.consumers {
+            consumers.tick(turn.now);
+        }
         while self.next_deadline().is_some_and(|at| at <= turn.now) {
             let Some((_, due)) = self.deadlines().min_by_key(|(at, _)| *at) else { return };
             match due {
@@ -206,6 +209,9 @@ impl Group {
     /// A coordinator has the group from now on: every session begins anew.
     pub(super) fn load(&mut self, turn: &mut Turn<'_>) {
         self.members.iter_mut().for_each(|member| member.heard(turn.now));
+        if let Some(consumers) = &mut self.consumers {
+            consumers.load(turn.now, turn.config.consumer_session_timeout);
+        }
         if self.members.len() > turn.config.max_size {
             self.prepare_rebalance(turn);
         }

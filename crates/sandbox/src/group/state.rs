@@ -10,6 +10,7 @@
 
 use super::{
     GroupConfig, codes,
+    consumer::ConsumerGroup,
     member::Member,
     messages::{Description, JoinReply, JoinedMember, Listed, Protocol, Stored, check},
     subscription,
@@ -110,6 +111,8 @@ pub(super) struct Group {
     pub(super) offsets: BTreeMap<String, BTreeMap<i32, Stored>>,
     /// By producer, topic and partition: they count when the producer's transaction is committed.
     pub(super) pending_offsets: BTreeMap<i64, BTreeMap<(String, i32), Stored>>,
+    /// Set: a group of the consumer protocol. What belongs to the classic one is as for a group without members.
+    pub(super) consumers: Option<ConsumerGroup>,
     saved: Saved,
 }
 
@@ -131,6 +134,7 @@ impl Group {
             sync_ends: None,
             offsets: BTreeMap::new(),
             pending_offsets: BTreeMap::new(),
+            consumers: None,
             saved: Saved::default(),
         }
     }
@@ -222,12 +226,20 @@ impl Group {
         self.subscribed = all.filter(|_| self.is_of_consumers());
     }
 
+    /// Has it members that use the consumer protocol?
+    pub(super) fn has_consumers(&self) -> bool {
+        self.consumers.as_ref().is_some_and(|consumers| !consumers.is_empty())
+    }
+
     pub(super) fn is_of_consumers(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)
     }
 
     /// Does a member read this topic? A group of consumers that is not understood might.
     pub(super) fn subscribes(&self, topic: &str) -> bool {
+        if let Some(consumers) = &self.consumers {
+            return consumers.subscribes(topic);
+        }
         self.subscribed.as_ref().map_or(self.is_of_consumers(), |topics| topics.contains(topic))
     }
 
@@ -274,10 +286,19 @@ impl Group {
     }
 
     pub(super) fn listed(&self) -> Listed {
+        if let Some(consumers) = &self.consumers {
+            return Listed {
+                group: self.id.clone(),
+                protocol_type: CONSUMER.to_owned(),
+                state: consumers.state(),
+                kind: "consumer",
+            };
+        }
         Listed {
             group: self.id.clone(),
             protocol_type: self.protocol_type.clone().unwrap_or_default(),
             state: self.state.name(),
+            kind: "classic",
         }
     }
 
@@ -309,9 +330,13 @@ impl Group {
             members: saved.members.clone(),
             offsets: std::mem::take(&mut self.offsets),
             pending_offsets: std::mem::take(&mut self.pending_offsets),
+            consumers: self.consumers.take(),
             saved,
             ..Self::new(&self.id)
         };
+        if let Some(consumers) = &mut group.consumers {
+            consumers.unload();
+        }
         group.read_subscriptions();
         *self = group;
     }

@@ -329,7 +329,9 @@ class Member(Members):
 
     def __init__(self, name, group, **settings):
         self.assigned, self.revoked = set(), 0
-        self.consumer = consumer(**{"group.id": group, "heartbeat.interval.ms": 300, **settings})
+        # Members of the consumer protocol do not choose their heartbeats.
+        pace = {} if "group.protocol" in settings else {"heartbeat.interval.ms": 300}
+        self.consumer = consumer(**{"group.id": group, **pace, **settings})
         self.consumer.subscribe([name], on_revoke=self._on_revoke)
         super().__init__(self._poll, self.consumer.close)
         self.start()
@@ -346,12 +348,15 @@ def share(members, each):
     eventually(f"shares {each}", lambda: [len(m.assigned) for m in members] == each)
 
 
+CONSUMER = {"group.protocol": "consumer"}
+
+
 @suite.case
-def group_resume(facts):
-    name, group = topic("resume"), suite.name("resume")
+def group_resume(facts, of="resume", **settings):
+    name, group = topic(of), suite.name(of)
     fill(name, 10)
     for when in ["first", "second"]:
-        one = consumer(**{"group.id": group})
+        one = consumer(**{"group.id": group, **settings})
         one.subscribe([name])
         messages = take(one, 5)
         facts[when] = [m.offset() for m in messages]
@@ -362,9 +367,9 @@ def group_resume(facts):
 
 
 @suite.case
-def group_of_two(facts):
-    name, group = topic("two", 4), suite.name("two")
-    one, two = Member(name, group), Member(name, group)
+def group_of_two(facts, of="two", **settings):
+    name, group = topic(of, 4), suite.name(of)
+    one, two = Member(name, group, **settings), Member(name, group, **settings)
     share([one, two], [2, 2])
     facts["both"] = [len(one.assigned), len(two.assigned)]
     one.close()
@@ -374,19 +379,34 @@ def group_of_two(facts):
 
 
 @suite.case
-def static_membership(facts):
-    name, group = topic("static", 4), suite.name("static")
-    other = Member(name, group, **{"group.instance.id": "other"})
-    one = Member(name, group, **{"group.instance.id": "one"})
+def static_membership(facts, of="static", **settings):
+    name, group = topic(of, 4), suite.name(of)
+    other = Member(name, group, **{"group.instance.id": "other", **settings})
+    one = Member(name, group, **{"group.instance.id": "one", **settings})
     share([one, other], [2, 2])
     before, revoked = one.assigned, other.revoked
     one.close()
-    again = Member(name, group, **{"group.instance.id": "one"})
+    again = Member(name, group, **{"group.instance.id": "one", **settings})
     share([again], [2])
     facts["same_partitions"] = again.assigned == before
     facts["revocations_of_the_other"] = other.revoked - revoked
     again.close()
     other.close()
+
+
+@suite.case
+def consumer_group_resume(facts):
+    group_resume(facts, "consumer-resume", **CONSUMER)
+
+
+@suite.case
+def consumer_group_of_two(facts):
+    group_of_two(facts, "consumer-two", **CONSUMER)
+
+
+@suite.case
+def consumer_group_static(facts):
+    static_membership(facts, "consumer-static", **CONSUMER)
 
 
 @suite.case

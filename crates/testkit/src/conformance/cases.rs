@@ -3,7 +3,7 @@
 //! All programs use the same names and the same facts: numbers are protocol error codes, counts or milliseconds. What
 //! a library does not have stands in `without`.
 
-use super::Library::{self, KafkaPython, Librdkafka};
+use super::Library::{self, Franz, KafkaPython, Librdkafka};
 
 /// What a case is about: a column of the client matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,6 +156,15 @@ pub const CASES: &[ClientCase] = &[
         r#"{"listed": true, "state": "stable", "members": 1, "not_empty": 68, "after": "empty", "gone": true}"#,
     ),
     group("group_offsets", r#"{"altered": 7, "resumed_at": 7}"#),
+    // The same with the consumer protocol (KIP-848). kafka-python has none, and franz-go does not offer its own yet.
+    group(
+        "consumer_group_resume",
+        r#"{"first": [0, 1, 2, 3, 4], "committed": 5, "second": [5, 6, 7, 8, 9]}"#,
+    )
+    .without(&[KafkaPython, Franz]),
+    group("consumer_group_of_two", r#"{"both": [2, 2], "alone": 4}"#).without(&[KafkaPython, Franz]),
+    group("consumer_group_static", r#"{"same_partitions": true, "revocations_of_the_other": 0}"#)
+        .without(&[KafkaPython, Franz]),
     // Two aborted records, then three committed ones.
     txn("txn_commit_abort", r#"{"committed": ["v0", "v1", "v2"], "all": 5}"#),
     // One committed record and its marker, then an open transaction.

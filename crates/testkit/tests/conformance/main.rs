@@ -27,6 +27,11 @@ fn apache_kafka_is_the_measure() {
     for (key, value) in [
         ("broker.session.timeout.ms", "3000"),
         ("broker.heartbeat.interval.ms", "500"),
+        // Members of the consumer protocol do not choose how often they speak and when they are given up.
+        ("group.consumer.heartbeat.interval.ms", "500"),
+        ("group.consumer.min.heartbeat.interval.ms", "500"),
+        ("group.consumer.session.timeout.ms", "6000"),
+        ("group.consumer.min.session.timeout.ms", "6000"),
         ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
     ] {
         spec.properties.push((key.to_owned(), value.to_owned()));

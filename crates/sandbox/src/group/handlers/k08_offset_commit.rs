@@ -37,7 +37,12 @@ fn commit(groups: &mut Groups, call: &Call<'_>, offsets: Vec<NewOffset>) -> Resu
     };
     let missing = if call.version >= 9 { codes::GROUP_ID_NOT_FOUND } else { codes::ILLEGAL_GENERATION };
     call.view.coordinates(&member.group)?;
-    groups.commit(call.now, &member, missing, offsets)
+    // Clients of before cannot know that the group's members have epochs.
+    let known = |error| match error {
+        codes::STALE_MEMBER_EPOCH if call.version < 9 => codes::UNSUPPORTED_VERSION,
+        error => error,
+    };
+    groups.commit(call.now, &member, missing, offsets).map_err(known)
 }
 
 /// Finds out which partitions exist; what they commit goes to `offsets`.

@@ -1,7 +1,7 @@
 //! OffsetFetch: stored positions, of one group or, from version 8 on, of several. From version 7 on a client may want only what
 //! no open transaction can change.
 
-use super::{Call, i32s};
+use super::{Call, i32_or, i32s};
 use crate::group::{Committed, Groups, codes};
 use pointsman_wire::Struct;
 
@@ -9,7 +9,11 @@ pub(super) fn handle(groups: &Groups, call: &Call<'_>) -> Struct {
     if call.version >= 8 {
         let each = call.request.structs("Groups").map(|asked| {
             let response = Struct::new().with("GroupId", asked.str("GroupId"));
-            match call.view.coordinates(asked.str("GroupId")) {
+            let reads = || {
+                let epoch = i32_or(asked, "MemberEpoch", -1);
+                groups.check_reader(asked.str("GroupId"), asked.opt_str("MemberId"), epoch)
+            };
+            match call.view.coordinates(asked.str("GroupId")).and_then(|()| reads()) {
                 Ok(()) => response.with("Topics", topics(groups, call, asked)),
                 Err(error) => response.with("ErrorCode", error),
             }

@@ -5,7 +5,7 @@ use crate::group::{Description, Groups, codes, state::State};
 use pointsman_wire::Struct;
 
 /// What may be done to a group, as bits: read (3), delete (6), describe (8), describe (10) and alter (11) configurations.
-const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const ALL_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) fn handle(groups: &Groups, call: &Call<'_>) -> Struct {
     let described = strings(call.request, "Groups").map(|id| describe(groups, call, id));

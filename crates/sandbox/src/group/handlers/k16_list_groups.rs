@@ -4,9 +4,6 @@ use super::{Call, strings};
 use crate::group::{Groups, Listed};
 use pointsman_wire::Struct;
 
-/// The type of all the groups here.
-const CLASSIC: &str = "classic";
-
 pub(super) fn handle(groups: &Groups, call: &Call<'_>) -> Struct {
     let types: Vec<&str> = strings(call.request, "TypesFilter").collect();
     let states: Vec<&str> = strings(call.request, "StatesFilter").map(str::trim).collect();
@@ -15,7 +12,7 @@ pub(super) fn handle(groups: &Groups, call: &Call<'_>) -> Struct {
     };
     let listed = groups
         .list()
-        .filter(|group| any(&types, CLASSIC) && any(&states, group.state))
+        .filter(|group| any(&types, group.kind) && any(&states, group.state))
         .filter(|group| call.view.coordinates(&group.group).is_ok());
     Struct::new().with("Groups", listed.map(|group| entry(&group)).collect::<Vec<_>>())
 }
@@ -25,5 +22,5 @@ fn entry(group: &Listed) -> Struct {
         .with("GroupId", group.group.as_str())
         .with("ProtocolType", group.protocol_type.as_str())
         .with("GroupState", group.state)
-        .with("GroupType", CLASSIC)
+        .with("GroupType", group.kind)
 }

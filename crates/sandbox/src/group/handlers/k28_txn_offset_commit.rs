@@ -44,5 +44,9 @@ fn commit(groups: &mut Groups, call: &Call<'_>, offsets: Vec<NewOffset>) -> Resu
     };
     call.view.coordinates(&member.group)?;
     call.transaction?;
-    groups.commit_pending(call.now, &member, call.request.int("ProducerId"), offsets)
+    let known = |error| match error {
+        codes::STALE_MEMBER_EPOCH => codes::ILLEGAL_GENERATION,
+        error => error,
+    };
+    groups.commit_pending(call.now, &member, call.request.int("ProducerId"), offsets).map_err(known)
 }

@@ -11,11 +11,17 @@ mod k16_list_groups;
 mod k28_txn_offset_commit;
 mod k42_delete_groups;
 mod k47_offset_delete;
+mod k68_consumer_group_heartbeat;
+mod k69_consumer_group_describe;
 
-use super::{Answer, Groups, Outcome, Ticket};
+use super::{
+    Answer, Groups, Outcome, Ticket,
+    consumer::{Held, TopicId},
+};
 use bytes::Bytes;
 use pointsman_wire::{Struct, Value};
 use std::{
+    collections::BTreeMap,
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -25,6 +31,9 @@ pub(crate) trait View {
     fn topic_name(&self, id: [u8; 16]) -> Option<String>;
 
     fn topic_id(&self, name: &str) -> Option<[u8; 16]>;
+
+    /// The names of all topics.
+    fn topic_names(&self) -> Vec<String>;
 
     /// How many partitions a topic has; `None`: it does not exist.
     fn partitions(&self, name: &str) -> Option<i32>;
@@ -70,6 +79,8 @@ pub(crate) fn handle(key: i16, groups: &mut Groups, call: &Call<'_>) -> Option<R
         28 => k28_txn_offset_commit::handle(groups, call),
         42 => k42_delete_groups::handle(groups, call),
         47 => k47_offset_delete::handle(groups, call),
+        68 => k68_consumer_group_heartbeat::handle(groups, call),
+        69 => k69_consumer_group_describe::handle(groups, call),
         _ => return None,
     };
     Some(Reply::Ready(body))
@@ -118,6 +129,15 @@ fn i32s(fields: &Struct, name: &str) -> impl Iterator<Item = i32> {
 /// The strings of an array.
 fn strings<'a>(fields: &'a Struct, name: &str) -> impl Iterator<Item = &'a str> {
     fields.array(name).iter().filter_map(Value::as_str)
+}
+
+/// Partitions by their topics.
+fn by_topic(held: &Held) -> BTreeMap<TopicId, Vec<i32>> {
+    let mut by_topic: BTreeMap<TopicId, Vec<i32>> = BTreeMap::new();
+    for (topic, index) in held {
+        by_topic.entry(*topic).or_default().push(*index);
+    }
+    by_topic
 }
 
 /// A partition and its error code.

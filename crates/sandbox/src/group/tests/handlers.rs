@@ -29,6 +29,10 @@ impl View for Cluster {
         (name == "t").then_some(T)
     }
 
+    fn topic_names(&self) -> Vec<String> {
+        vec!["t".to_owned()]
+    }
+
     fn partitions(&self, name: &str) -> Option<i32> {
         (name == "t").then_some(2)
     }

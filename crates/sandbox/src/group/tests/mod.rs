@@ -1,5 +1,6 @@
 //! Tests of the groups: rules with their error codes, and a seeded random test.
 
+mod consumers;
 mod failover;
 mod fixture;
 mod handlers;

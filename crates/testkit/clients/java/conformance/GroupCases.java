@@ -19,6 +19,10 @@ import org.apache.kafka.common.TopicPartition;
 
 /** Consumer groups: members that share, come, go and come back. */
 final class GroupCases {
+    /** Members of the classic protocol choose their heartbeats themselves. */
+    private static final Map<String, String> CLASSIC = Map.of("heartbeat.interval.ms", "300");
+    private static final Map<String, String> CONSUMER = Map.of("group.protocol", "consumer");
+
     private final Conformance c;
 
     GroupCases(Conformance c) {
@@ -26,9 +30,12 @@ final class GroupCases {
     }
 
     void add() {
-        c.cases.put("group_resume", this::resume);
-        c.cases.put("group_of_two", this::ofTwo);
-        c.cases.put("static_membership", this::staticMembership);
+        c.cases.put("group_resume", facts -> resume(facts, "resume", CLASSIC));
+        c.cases.put("group_of_two", facts -> ofTwo(facts, "two", CLASSIC));
+        c.cases.put("static_membership", facts -> staticMembership(facts, "static", CLASSIC));
+        c.cases.put("consumer_group_resume", facts -> resume(facts, "consumer-resume", CONSUMER));
+        c.cases.put("consumer_group_of_two", facts -> ofTwo(facts, "consumer-two", CONSUMER));
+        c.cases.put("consumer_group_static", facts -> staticMembership(facts, "consumer-static", CONSUMER));
         c.cases.put("cooperative", this::cooperative);
         c.cases.put("groups", this::groups);
         c.cases.put("group_offsets", this::offsets);
@@ -37,7 +44,6 @@ final class GroupCases {
     private Map<String, String> settings(String group, Map<String, String> more) {
         Map<String, String> settings = new HashMap<>(
                 Map.of("group.id", group, "auto.offset.reset", "earliest", "enable.auto.commit", "false"));
-        settings.put("heartbeat.interval.ms", "300");
         settings.putAll(more);
         return settings;
     }
@@ -93,10 +99,16 @@ final class GroupCases {
         }
     }
 
-    private void resume(ObjectNode facts) throws Exception {
-        String topic = c.topic("resume", 1, Map.of());
+    private static Map<String, String> with(Map<String, String> some, String key, String value) {
+        Map<String, String> all = new HashMap<>(some);
+        all.put(key, value);
+        return all;
+    }
+
+    private void resume(ObjectNode facts, String name, Map<String, String> protocol) throws Exception {
+        String topic = c.topic(name, 1, Map.of());
         LogCases.fill(c, topic, 10);
-        Map<String, String> settings = settings(c.name("resume"), Map.of("max.poll.records", "5"));
+        Map<String, String> settings = settings(c.name(name), with(protocol, "max.poll.records", "5"));
         for (String when : List.of("first", "second")) {
             try (KafkaConsumer<String, String> consumer = c.consumer(settings)) {
                 consumer.subscribe(List.of(topic));
@@ -113,10 +125,10 @@ final class GroupCases {
         }
     }
 
-    private void ofTwo(ObjectNode facts) throws Exception {
-        String topic = c.topic("two", 4, Map.of());
-        Member one = new Member(topic, c.name("two"), Map.of());
-        try (Member two = new Member(topic, c.name("two"), Map.of())) {
+    private void ofTwo(ObjectNode facts, String name, Map<String, String> protocol) throws Exception {
+        String topic = c.topic(name, 4, Map.of());
+        Member one = new Member(topic, c.name(name), protocol);
+        try (Member two = new Member(topic, c.name(name), protocol)) {
             await("two members share", () -> one.partitions() == 2 && two.partitions() == 2);
             facts.putArray("both").add(one.partitions()).add(two.partitions());
             one.close();
@@ -125,16 +137,16 @@ final class GroupCases {
         }
     }
 
-    private void staticMembership(ObjectNode facts) throws Exception {
-        String topic = c.topic("static", 4, Map.of());
-        String group = c.name("static");
-        try (Member other = new Member(topic, group, Map.of("group.instance.id", "other"))) {
-            Member one = new Member(topic, group, Map.of("group.instance.id", "one"));
+    private void staticMembership(ObjectNode facts, String name, Map<String, String> protocol) throws Exception {
+        String topic = c.topic(name, 4, Map.of());
+        String group = c.name(name);
+        try (Member other = new Member(topic, group, with(protocol, "group.instance.id", "other"))) {
+            Member one = new Member(topic, group, with(protocol, "group.instance.id", "one"));
             await("two members share", () -> one.partitions() == 2 && other.partitions() == 2);
             Set<TopicPartition> before = new HashSet<>(one.assigned);
             one.close();
             int revoked = other.revoked.get();
-            try (Member again = new Member(topic, group, Map.of("group.instance.id", "one"))) {
+            try (Member again = new Member(topic, group, with(protocol, "group.instance.id", "one"))) {
                 await("it is back", () -> again.partitions() == 2);
                 facts.put("same_partitions", again.assigned.equals(before));
                 facts.put("revocations_of_the_other", other.revoked.get() - revoked);
@@ -144,7 +156,7 @@ final class GroupCases {
 
     private void cooperative(ObjectNode facts) throws Exception {
         String topic = c.topic("cooperative", 4, Map.of());
-        Map<String, String> settings = Map.of(
+        Map<String, String> settings = with(CLASSIC,
                 "partition.assignment.strategy", "org.apache.kafka.clients.consumer.CooperativeStickyAssignor");
         try (Member one = new Member(topic, c.name("cooperative"), settings)) {
             await("one has all", () -> one.partitions() == 4);
@@ -159,7 +171,7 @@ final class GroupCases {
     private void groups(ObjectNode facts) throws Exception {
         String topic = c.topic("groups", 2, Map.of());
         String group = c.name("groups");
-        try (Member one = new Member(topic, group, Map.of())) {
+        try (Member one = new Member(topic, group, CLASSIC)) {
             await("one has all", () -> one.partitions() == 2);
             facts.put("listed", Conformance.get(c.admin.listGroups().all()).stream()
                     .map(GroupListing::groupId).anyMatch(group::equals));

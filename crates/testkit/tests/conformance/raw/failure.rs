@@ -179,11 +179,17 @@ fn too_few_in_sync(context: &Context<'_>) -> Result<(), String> {
     same("error after the return", answer.i16("ErrorCode"), 0)
 }
 
-/// The group's next coordinator knows its members and its offsets.
+/// The group's next coordinator knows its members and its offsets; the same for a group of the consumer protocol.
 fn coordinator_dies(context: &Context<'_>) -> Result<(), String> {
     context.settle()?;
     let mut member = super::group::Member::alone(context, "coordinator-dies")?;
     let dead = super::group::coordinator(context, &member.group)?;
+    let topic = context.topic("coordinator-dies", 1, 3, &[])?;
+    let here = (0..100).map(|n| format!("coordinator-dies-{n}")).find(|group| {
+        super::group::coordinator(context, &format!("raw-{group}")).is_ok_and(|there| there == dead)
+    });
+    let here = here.ok_or("a broker coordinates nothing")?;
+    let mut consumer = super::consumer_group::Member::new(context, &here, "member", &[&topic])?.joined()?;
     context.kill(dead)?;
     let outcome = eventually(|| {
         let alive = (dead + 1) % 3;
@@ -193,7 +199,12 @@ fn coordinator_dies(context: &Context<'_>) -> Result<(), String> {
         let now = context.index(answer.i32("NodeId"))?;
         check(now != dead, || "the dead broker".to_owned())?;
         member.conn = context.broker(now)?;
-        same("heartbeat at the next coordinator", member.heartbeat()?, 0)
+        same("heartbeat at the next coordinator", member.heartbeat()?, 0)?;
+        let request = Struct::new().with("Key", format!("raw-{here}"));
+        let answer = context.broker(alive)?.call(10, context.at_most(10, 3), &request)?;
+        same("error", answer.i16("ErrorCode"), 0)?;
+        consumer.conn = context.broker(context.index(answer.i32("NodeId"))?)?;
+        same("heartbeat of the consumer protocol", consumer.short_beat()?, 0)
     });
     context.restart(dead)?;
     outcome?;

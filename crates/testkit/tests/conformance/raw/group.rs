@@ -184,7 +184,7 @@ impl<'a, 'b> Member<'a, 'b> {
         self.beat(-1)
     }
 
-    fn leave(&mut self, version: i16) -> Result<i16, String> {
+    pub(super) fn leave(&mut self, version: i16) -> Result<i16, String> {
         let member = Struct::new().with("MemberId", self.id.as_str()).with("GroupInstanceId", self.instance);
         let request = Struct::new().with("GroupId", self.group.as_str());
         let request = match version {

@@ -2,6 +2,7 @@
 
 mod basics;
 mod conn;
+mod consumer_group;
 mod failure;
 mod fetch;
 mod group;
@@ -65,6 +66,7 @@ pub(crate) const GENTLE: Lists = (
         transaction::CASES,
         transaction_log::CASES,
         transaction_offsets::CASES,
+        consumer_group::CASES,
     ],
     WORKERS,
 );
