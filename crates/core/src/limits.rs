@@ -34,6 +34,18 @@ pub const DOWNSTREAM_QUEUE: usize = 256 << 10;
 pub const UPSTREAM_QUEUE: usize = 2 << 20;
 /// Bytes read at once from a socket.
 pub const READ_CHUNK: usize = 64 << 10;
+/// Records from this size on are moved by the kernel, without a copy, where both sides are plain sockets: a region costs three or four
+/// system calls more, a copy of it there and back about as much as that at 32 KiB.
+pub const SPLICE_LEAST: usize = 64 << 10;
+/// Bytes of a pipe, and of one call that fills it.
+pub const SPLICE_CHUNK: usize = 256 << 10;
+/// Pipes of one virtual cluster: two file descriptors and at most [`SPLICE_CHUNK`] of the kernel's memory each, while bytes are under
+/// way. Beyond that bytes are copied.
+pub const SPLICE_PIPES: usize = 1024;
+/// Of them, those that are kept for the next bytes.
+pub const SPLICE_FREE_PIPES: usize = 64;
+/// Bytes read at once where records that the kernel moves are expected next: what is read is copied.
+pub const HEAD_CHUNK: usize = 4 << 10;
 /// Deadline of a TCP connection to a broker.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a client sent before it closed its connection is still delivered for so long: a look-up ([`LOOKUP_WAIT`]), a
@@ -88,13 +100,6 @@ pub const ADMIN_CONNECTIONS: usize = 64;
 pub const ADMIN_BODY: usize = 64 << 10;
 /// Deadline of a request's header, and of its answer; an idle connection is closed after it too.
 pub const ADMIN_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pipes of one virtual cluster in passthrough mode: two file descriptors and at most [`PASSTHROUGH_CHUNK`] of the kernel's memory
-/// each, while bytes are under way. Beyond that bytes are copied.
-pub const PASSTHROUGH_PIPES: usize = 1024;
-/// Of them, those that are kept for the next bytes.
-pub const PASSTHROUGH_FREE_PIPES: usize = 64;
-/// Bytes of a pipe, and of one call that fills it.
-pub const PASSTHROUGH_CHUNK: usize = 256 << 10;
 /// Bytes of a direction where they are copied: 10,000 connections that all do so in both directions hold 320 MiB.
 pub const PASSTHROUGH_COPY: usize = 16 << 10;
 /// A TLS ClientHello must be complete this long after the connection was accepted.

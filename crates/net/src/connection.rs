@@ -9,6 +9,7 @@
 //! not ready has noted the task's waker by that, so that a wait costs nothing more. Whatever has no room is not read: bytes stay in
 //! the kernel, and the other side feels it.
 
+mod records;
 mod requests;
 
 use crate::{
@@ -76,6 +77,10 @@ pub(crate) struct Connection {
     /// Whether it was read from in the last round.
     reading: bool,
     draining: bool,
+    /// The broker that gets records which the kernel has under way.
+    moving: Option<NodeId>,
+    /// The kernel has moved records of the last large request.
+    large: bool,
     /// The client closed its side: what it had sent is delivered until then.
     farewell: Option<Now>,
 }
@@ -108,6 +113,8 @@ impl Connection {
             progress: now,
             reading: false,
             draining: false,
+            moving: None,
+            large: false,
             farewell: None,
         }
     }
@@ -234,11 +241,17 @@ impl Connection {
         if std::mem::take(&mut upstream.paused) {
             self.consume(node);
         }
+        if let Some(moved) = self.move_down(node, cx) {
+            return moved || written;
+        }
         let Some(upstream) = self.upstreams.get_mut(node).filter(|u| !u.paused) else { return written };
         match upstream.poll_read(cx) {
             Poll::Pending => written,
-            Poll::Ready(Ok(_)) => {
+            Poll::Ready(Ok(n)) => {
                 self.consume(node);
+                if let Some(upstream) = self.upstreams.get_mut(node) {
+                    upstream.has_read(n);
+                }
                 true
             }
             Poll::Ready(Err(error)) => self.upstream_failed(node, &error),
@@ -262,6 +275,7 @@ impl Connection {
             };
             match self.session.intake(node, size) {
                 Intake::Collect if upstream.input.len() >= size + 4 => {
+                    upstream.large = false;
                     let frame = upstream.input.split_to(size + 4);
                     self.session.response(node, frame, self.now, &mut self.said);
                     self.apply();
@@ -287,7 +301,7 @@ impl Connection {
         match self.session.begin_stream(node, &mut upstream.input) {
             Ok(stream) => {
                 self.output.push(upstream.input.split_to(stream.body_at).freeze());
-                upstream.stream = Some(stream);
+                upstream.begin_stream(stream);
             }
             Err(error) => self.close(CloseReason::BadResponse, format!("broker {node}: {error}")),
         }

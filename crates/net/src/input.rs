@@ -3,7 +3,7 @@
 //! The memory to read into belongs to the thread, not to the connection: a connection has some while it works, and gives it back
 //! before it waits. So idle connections hold none, and steady work allocates none.
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use pointsman_core::limits;
 use std::{
     cell::RefCell,
@@ -25,19 +25,32 @@ thread_local! {
     static SPARE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Reads once into `input`. Room is made for the `missing` bytes of a frame, but never for more than have come already,
+/// How much to read at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Room {
+    /// Whatever comes; the frame at the start lacks so many bytes.
+    Frame(usize),
+    /// Little: what is read is copied, and records that need no copy are expected next.
+    Head,
+}
+
+/// Reads once into `input`. Room is made for the missing bytes of a frame, but never for more than have come already,
 /// so that a length nobody backs with bytes costs nothing. The peer's end is [`io::ErrorKind::UnexpectedEof`].
 pub(crate) fn poll_read(
     stream: &mut TcpStream,
     cx: &mut Context<'_>,
     input: &mut BytesMut,
-    missing: usize,
+    room: Room,
 ) -> Poll<io::Result<usize>> {
+    let (room, most) = match room {
+        Room::Frame(missing) => (limits::READ_CHUNK.max(missing.min(input.len())), usize::MAX),
+        Room::Head => (limits::HEAD_CHUNK, limits::HEAD_CHUNK),
+    };
     if input.capacity() == 0 {
         *input = SPARE.with_borrow_mut(Vec::pop).unwrap_or_default();
     }
-    input.reserve(limits::READ_CHUNK.max(missing.min(input.len())));
-    match ready!(poll_read_buf(Pin::new(stream), cx, input)) {
+    input.reserve(room);
+    match ready!(poll_read_buf(Pin::new(stream), cx, &mut input.limit(most))) {
         Ok(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
         read => Poll::Ready(read),
     }

@@ -12,8 +12,10 @@ mod herald;
 mod input;
 mod listener;
 mod passthrough;
+mod pipes;
 mod queue;
 mod socket;
+mod splice;
 mod upstream;
 
 pub use listener::{BindError, DataPlane, VirtualListener};

@@ -5,7 +5,8 @@ use crate::{
     dial::Names,
     fence::Generations,
     herald::Herald,
-    passthrough::{self, Arrival, Pipes, Spread},
+    passthrough::{self, Arrival, Spread},
+    pipes::Pipes,
     socket,
 };
 use pointsman_core::{

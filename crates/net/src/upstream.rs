@@ -1,8 +1,14 @@
 //! One connection to a broker, as one client connection's own.
 
-use crate::{input, queue::WriteQueue};
+use crate::{
+    input::{self, Room},
+    pipes::Pipes,
+    queue::WriteQueue,
+    splice::{Fault, Moved, Mover},
+};
 use bytes::BytesMut;
 use pointsman_core::{
+    limits,
     session::{Outgoing, stream::Stream},
     topology::NodeId,
 };
@@ -31,6 +37,11 @@ pub(crate) struct Upstream {
     pub(crate) input: BytesMut,
     /// A response that is passing through.
     pub(crate) stream: Option<Stream>,
+    /// Records on their way to the client, and to the broker.
+    down: Mover,
+    up: Mover,
+    /// The kernel has moved records of the last large response.
+    pub(crate) large: bool,
     /// The next response must wait for its turn: nothing is read meanwhile.
     pub(crate) paused: bool,
     output: WriteQueue,
@@ -45,6 +56,9 @@ impl Upstream {
             state: State::Connecting(connecting),
             input: BytesMut::new(),
             stream: None,
+            down: Mover::default(),
+            up: Mover::default(),
+            large: false,
             paused: false,
             output: WriteQueue::default(),
             answered: VecDeque::new(),
@@ -75,7 +89,8 @@ impl Upstream {
     /// Writes what the socket takes. Returns whether that was anything.
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let before = self.output.len;
-        if before == 0 {
+        // What the kernel has under way goes first.
+        if before == 0 || self.up.is_amid() {
             return Ok(false);
         }
         let Poll::Ready(stream) = Self::poll_open(&mut self.state, cx) else { return Ok(false) };
@@ -87,8 +102,74 @@ impl Upstream {
     /// Reads once; the broker's end is an error.
     pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let stream = ready!(Self::poll_open(&mut self.state, cx))?;
-        let missing = if self.stream.is_some() { 0 } else { input::missing(&self.input) };
-        input::poll_read(stream, cx, &mut self.input, missing)
+        let room = match &self.stream {
+            None if self.large && self.input.is_empty() => Room::Head,
+            None => Room::Frame(input::missing(&self.input)),
+            Some(_) if self.large => Room::Head,
+            Some(_) => Room::Frame(0),
+        };
+        input::poll_read(stream, cx, &mut self.input, room)
+    }
+
+    /// After a small read that was full and after which the kernel has nothing to move, more is read at once.
+    pub(crate) fn has_read(&mut self, n: usize) {
+        self.large &= n < limits::HEAD_CHUNK || self.moves_down();
+    }
+
+    /// A response passes from now on.
+    pub(crate) fn begin_stream(&mut self, stream: Stream) {
+        self.stream = Some(stream);
+        self.large = false;
+    }
+
+    /// Whether the kernel is to move what comes next of a response that passes; everything before it has been taken in.
+    pub(crate) fn moves_down(&self) -> bool {
+        let left = self.stream.as_ref().map_or(0, Stream::movable);
+        self.down.is_amid() || (self.input.is_empty() && self.down.wants(left))
+    }
+
+    /// Moves records to the client.
+    pub(crate) fn move_down(
+        &mut self,
+        client: &TcpStream,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> Result<Moved, Fault> {
+        let (State::Open(broker), Some(stream)) = (&self.state, &mut self.stream) else {
+            return Ok(Moved::default());
+        };
+        let moved = self.down.advance(broker, client, stream.movable(), pipes, cx)?;
+        stream.moved(moved.taken);
+        self.large = true;
+        Ok(moved)
+    }
+
+    /// Whether the kernel is to move the next `left` bytes of a request that is coming in.
+    pub(crate) fn moves_up(&self, left: usize) -> bool {
+        self.up.is_amid() || self.up.wants(left)
+    }
+
+    /// Whether the broker takes no more at the moment.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.up.is_amid() || !self.output.is_empty()
+    }
+
+    /// Moves records to the broker, after what was queued before them.
+    pub(crate) fn move_up(
+        &mut self,
+        client: &TcpStream,
+        left: usize,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> Result<Moved, Fault> {
+        if !self.up.is_amid() {
+            self.poll_write(cx).map_err(Fault::Sink)?;
+        }
+        let State::Open(broker) = &self.state else { return Ok(Moved::default()) };
+        if !self.output.is_empty() && !self.up.is_amid() {
+            return Ok(Moved::default());
+        }
+        self.up.advance(client, broker, left, pipes, cx)
     }
 }
 

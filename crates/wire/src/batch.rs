@@ -208,6 +208,20 @@ impl Batches {
         self.position
     }
 
+    /// Bytes of the blob until the next header.
+    #[must_use]
+    pub const fn body_left(&self) -> usize {
+        self.skip
+    }
+
+    /// Passes over up to `len` bytes before the next header, unseen (the kernel may have moved them). Returns how many.
+    pub fn skip(&mut self, len: usize) -> usize {
+        let len = len.min(self.skip);
+        self.position += len;
+        self.skip -= len;
+        len
+    }
+
     /// The next event, from `input`: the bytes of the blob from [`position`](Self::position) on, as far as they have
     /// arrived. `Ok(None)` means that the next header needs more than that.
     pub fn next(&mut self, input: &[u8]) -> Result<Option<BatchEvent>, DecodeError> {

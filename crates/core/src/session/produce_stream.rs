@@ -64,6 +64,8 @@ pub(super) struct Body {
     pub(super) length: Bytes,
     /// Records of this partition have begun, and where they go is not decided.
     pub(super) undecided: bool,
+    /// What comes next is of a partition's records.
+    pub(super) amid_records: bool,
     /// How many there are; none until the request has said so.
     pub(super) topics: Option<usize>,
     /// How many were announced so far.
@@ -156,6 +158,31 @@ impl Session {
         self.incoming.is_none()
     }
 
+    /// How many of the next bytes of the request that is coming in go to a broker as they are, whatever they are, and to which: the
+    /// kernel may move them, after everything that was sent there before.
+    pub fn movable(&self) -> Option<(NodeId, usize)> {
+        let incoming = self.incoming.as_ref()?;
+        let (node, body) = incoming.to.zip(incoming.body.as_ref())?;
+        let left = if body.undecided || !body.amid_records { 0 } else { body.cursor.blob_left() };
+        let left = body.batches.as_ref().map_or(left, |batches| left.min(batches.body_left()));
+        (left > 0).then_some((node, left))
+    }
+
+    /// So many of the [`movable`](Self::movable) bytes have been moved.
+    pub fn moved(&mut self, len: usize, out: &mut Output) {
+        let Some(incoming) = &mut self.incoming else { return };
+        let Some(mut body) = incoming.body.take() else { return };
+        body.cursor.skip(len);
+        if let Some(batches) = &mut body.batches {
+            batches.skip(len);
+        }
+        if body.cursor.blob_left() == 0 {
+            body.amid_records = false;
+            incoming.end_part(&body, out);
+        }
+        incoming.body = Some(body);
+    }
+
     fn pass(
         &mut self,
         incoming: &mut Incoming,
@@ -214,6 +241,7 @@ impl Session {
             index: Bytes::new(),
             length: Bytes::new(),
             undecided: false,
+            amid_records: false,
             topics: None,
             partitions: 0,
             whole: false,
@@ -287,10 +315,12 @@ impl Session {
             (ids::TOPIC_DATA_PARTITION_DATA_RECORDS, Kind::Blob { .. }) => {
                 body.length = bytes.freeze();
                 body.undecided = true;
+                body.amid_records = true;
             }
             (ids::TOPIC_DATA_PARTITION_DATA_RECORDS, Kind::Chunk { last }) => {
                 incoming.piece(bytes.freeze(), out);
                 if last {
+                    body.amid_records = false;
                     incoming.end_part(body, out);
                 }
             }

@@ -142,6 +142,20 @@ impl Stream {
         }
     }
 
+    /// How many of the next bytes go to the client as they are, whatever they are: the kernel may move them.
+    pub fn movable(&self) -> usize {
+        let left = if self.hidden { 0 } else { self.cursor.blob_left() };
+        self.batches.as_ref().map_or(left, |batches| left.min(batches.body_left()))
+    }
+
+    /// So many of the [`movable`](Self::movable) bytes have been moved.
+    pub fn moved(&mut self, len: usize) {
+        self.cursor.skip(len);
+        if let Some(batches) = &mut self.batches {
+            batches.skip(len);
+        }
+    }
+
     /// Within records whose epochs must be patched, a batch header passes only whole. Returns how many bytes the cursor may see.
     fn allow_records(&mut self, bytes: &mut [u8]) -> Result<Option<usize>, DecodeError> {
         let Some(batches) = &mut self.batches else { return Ok(Some(bytes.len())) };

@@ -70,6 +70,8 @@ pub(crate) struct Rig {
     pub(crate) signals: Vec<Signal>,
     pub(crate) dropped: Vec<NodeId>,
     pub(crate) close: Option<Close>,
+    /// A kernel moves the records of requests that are fed in pieces.
+    pub(crate) kernel: bool,
     sends: Vec<Outgoing>,
     rest: BytesMut,
     replies: Vec<Bytes>,
@@ -160,6 +162,7 @@ impl Rig {
             signals: Vec::new(),
             dropped: Vec::new(),
             close: None,
+            kernel: false,
             sends: Vec::new(),
             rest: BytesMut::new(),
             replies: Vec::new(),
@@ -206,6 +209,20 @@ impl Rig {
         self.absorb(out);
         self.rest = input.clone();
         complete
+    }
+
+    /// Of the next `bytes` what may be moved unseen, where there is a kernel that does; returns how many.
+    pub(crate) fn kernel_moves(&mut self, bytes: &[u8]) -> usize {
+        let Some((node, left)) = self.session.movable().filter(|_| self.kernel) else { return 0 };
+        let moved = left.min(bytes.len());
+        if moved > 0 {
+            let frame = Bytes::copy_from_slice(&bytes[..moved]);
+            self.sends.push(Outgoing { node, frame, answered: false });
+        }
+        let mut out = Output::default();
+        self.session.moved(moved, &mut out);
+        self.absorb(out);
+        moved
     }
 
     /// What was fed and not taken yet.

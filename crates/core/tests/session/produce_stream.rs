@@ -31,6 +31,9 @@ pub(crate) fn feed(rig: &mut Rig, frame: &[u8], cuts: impl IntoIterator<Item = u
     let mut input = BytesMut::new();
     let mut from = 0;
     for to in cuts.into_iter().chain([frame.len()]) {
+        if input.is_empty() {
+            from += rig.kernel_moves(&frame[from..to]);
+        }
         input.extend_from_slice(&frame[from..to]);
         from = to;
         if rig.receive(&mut input) {
@@ -81,6 +84,15 @@ fn a_request_for_one_partition_leaves_as_it_came() {
 
 #[test]
 fn split_at_every_byte_brokers_get_the_same() {
+    split_at_every_byte(false);
+}
+
+#[test]
+fn split_at_every_byte_with_a_kernel_that_moves_records_brokers_get_the_same() {
+    split_at_every_byte(true);
+}
+
+fn split_at_every_byte(kernel: bool) {
     for version in [3, 9, 13] {
         for places in [ONE, SOME] {
             let mut rig = Rig::new();
@@ -93,6 +105,7 @@ fn split_at_every_byte_brokers_get_the_same() {
             let expected = left(&mut rig);
             for cut in 1..whole.len() {
                 let mut rig = Rig::new();
+                rig.kernel = kernel;
                 rig.virtual_id("orders");
                 rig.virtual_id("lines");
                 assert!(feed(&mut rig, &whole, [cut]));
@@ -107,6 +120,7 @@ fn split_at_every_byte_brokers_get_the_same() {
                 }
             }
             let mut rig = Rig::new();
+            rig.kernel = kernel;
             rig.virtual_id("orders");
             rig.virtual_id("lines");
             assert!(feed(&mut rig, &whole, 1..whole.len()));

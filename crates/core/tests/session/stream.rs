@@ -5,7 +5,10 @@ use crate::{
     harness::{BASE, Rig, Sent},
 };
 use bytes::{Bytes, BytesMut};
-use pointsman_core::session::{Output, stream::STREAM_HEAD};
+use pointsman_core::session::{
+    Output,
+    stream::{STREAM_HEAD, Stream},
+};
 use pointsman_wire::{
     sample::record_batch,
     value::{self, Struct},
@@ -62,10 +65,23 @@ fn frame(sent: &Sent) -> Vec<u8> {
 
 /// Streams a frame whose bytes come in pieces that end at `cuts`.
 fn streamed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize]) -> Vec<u8> {
+    passed(rig, node, frame, cuts, false).0
+}
+
+/// The same; with a `kernel` that moves what may be moved unseen. Says too how many bytes it moved.
+fn passed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize], kernel: bool) -> (Vec<u8>, usize) {
+    let mut unseen = 0;
     let (mut input, mut output) = (BytesMut::new(), Vec::new());
     let mut stream = None;
     let mut from = 0;
     for to in cuts.iter().copied().chain([frame.len()]) {
+        if let Some(stream) = stream.as_mut().filter(|_: &&mut Stream| kernel && input.is_empty()) {
+            let moved = stream.movable().min(to - from);
+            output.extend_from_slice(&frame[from..from + moved]);
+            stream.moved(moved);
+            from += moved;
+            unseen += moved;
+        }
         input.extend_from_slice(&frame[from..to]);
         from = to;
         if stream.is_none() && input.len() >= STREAM_HEAD {
@@ -81,7 +97,7 @@ fn streamed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize]) -> Vec<u8> {
     assert!(stream.is_some_and(|s| s.is_done()) && input.is_empty());
     let mut out = Output::default();
     rig.session.end_stream(node, rig.now, &mut out);
-    output
+    (output, unseen)
 }
 
 fn collected(version: i16, base: i32) -> Struct {
@@ -113,9 +129,15 @@ fn split_at_every_byte_it_equals_the_collected_translation() {
             let expected = without_endpoints(collected(version, base));
             let whole = frame(&ask(version, base).1);
             for cut in 1..whole.len() {
-                let (mut rig, sent) = ask(version, base);
-                let got = decoded(version, streamed(&mut rig, sent.node, &whole, &[cut]));
-                assert_eq!(without_endpoints(got), expected, "version {version}, base {base}, cut at {cut}");
+                for kernel in [false, true] {
+                    let (mut rig, sent) = ask(version, base);
+                    let got = decoded(version, passed(&mut rig, sent.node, &whole, &[cut], kernel).0);
+                    let got = without_endpoints(got);
+                    assert_eq!(
+                        got, expected,
+                        "version {version}, base {base}, cut at {cut}, kernel {kernel}"
+                    );
+                }
             }
         }
     }
@@ -123,12 +145,13 @@ fn split_at_every_byte_it_equals_the_collected_translation() {
 
 #[test]
 fn byte_by_byte_it_equals_the_collected_translation_and_shows_nothing_real() {
-    for version in [12, 16] {
+    for (version, kernel) in [(12, false), (16, false), (12, true), (16, true)] {
         let expected = without_endpoints(collected(version, BASE));
         let (mut rig, sent) = ask(version, BASE);
         let whole = frame(&sent);
         let cuts: Vec<usize> = (1..whole.len()).collect();
-        let output = streamed(&mut rig, sent.node, &whole, &cuts);
+        let (output, unseen) = passed(&mut rig, sent.node, &whole, &cuts, kernel);
+        assert_eq!(unseen > 0, kernel);
         for real in ["real.internal", "real-rack"] {
             assert!(!output.windows(real.len()).any(|w| w == real.as_bytes()), "{real}");
         }

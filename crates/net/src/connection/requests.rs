@@ -1,7 +1,7 @@
 //! The client's side of a connection: bytes in, requests to the session.
 
 use super::Connection;
-use crate::input;
+use crate::input::{self, Room};
 use pointsman_core::{Now, limits, metrics::CloseReason, session::Session};
 use pointsman_wire::frame;
 use std::{
@@ -23,6 +23,9 @@ impl Connection {
             return false;
         }
         self.requests();
+        if let Some(moved) = self.move_up(cx) {
+            return moved;
+        }
         let reads = self.reads();
         if !std::mem::replace(&mut self.reading, reads) {
             // That nothing came meanwhile is not the client's fault.
@@ -31,20 +34,31 @@ impl Connection {
         if !reads {
             return false;
         }
-        let missing = if self.session.is_receiving() { 0 } else { input::missing(&self.input) };
-        match input::poll_read(&mut self.client, cx, &mut self.input, missing) {
+        let room = match self.session.is_receiving() {
+            true if self.large => Room::Head,
+            true => Room::Frame(0),
+            false if self.large && self.input.is_empty() => Room::Head,
+            false => Room::Frame(input::missing(&self.input)),
+        };
+        match input::poll_read(&mut self.client, cx, &mut self.input, room) {
             Poll::Pending => return false,
             Poll::Ready(Ok(n)) => {
                 self.shared.metrics.bytes_in.add(n as u64);
                 self.progress = self.now;
                 self.requests();
+                self.large &= n < limits::HEAD_CHUNK || self.session.movable().is_some();
             }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                self.farewell = Some(self.now + limits::FAREWELL);
-            }
-            Poll::Ready(Err(error)) => self.close(CloseReason::ClientError, error.to_string()),
+            Poll::Ready(Err(error)) => self.client_failed(&error),
         }
         true
+    }
+
+    pub(super) fn client_failed(&mut self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            self.farewell = Some(self.now + limits::FAREWELL);
+        } else {
+            self.close(CloseReason::ClientError, error.to_string());
+        }
     }
 
     /// Whether everything that a client sent before it left has gone on to the brokers. A client that expects no answer, to a
@@ -84,7 +98,9 @@ impl Connection {
             }
         };
         let Some(key) = self.input.get(4..6).map(|b| i16::from_be_bytes([b[0], b[1]])) else { return false };
-        if Session::passes(key, size) {
+        let passes = Session::passes(key, size);
+        self.large &= passes;
+        if passes {
             self.session.begin(size);
             return true;
         }

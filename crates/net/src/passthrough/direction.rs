@@ -4,10 +4,8 @@
 //!  source ─▶ pipe (or buffer) ─▶ sink        nothing is read while something waits to be written: that is the back-pressure
 //! ```
 
-use super::{
-    copy::Buffer,
-    pipes::{Lent, Pipes},
-};
+use super::copy::Buffer;
+use crate::pipes::{Lent, Pipes};
 use pointsman_core::{limits, metrics::Counter};
 use rustix::pipe::{SpliceFlags, splice};
 use socket2::SockRef;
@@ -127,7 +125,7 @@ impl Direction {
         }
         let filled = match &mut self.held {
             Held::Pipe(lent) => from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &lent.pipe().fill, None, limits::PASSTHROUGH_CHUNK, FLAGS)?)
+                Ok(splice(from, None, &lent.pipe().fill, None, limits::SPLICE_CHUNK, FLAGS)?)
             }),
             Held::Copied(buffer) => buffer.fill(from),
             Held::Nowhere => Ok(0),

@@ -13,10 +13,8 @@ mod connection;
 mod copy;
 mod direction;
 mod hello;
-mod pipes;
 mod pump;
 mod spread;
 
 pub(crate) use connection::{Arrival, run};
-pub(crate) use pipes::Pipes;
 pub(crate) use spread::Spread;

@@ -1,6 +1,6 @@
 //! Pipes of the kernel that bytes are spliced through, lent to a direction only while it has bytes under way.
 //!
-//! An idle connection holds none. There are at most [`limits::PASSTHROUGH_PIPES`]; beyond that, and where the system refuses
+//! An idle connection holds none. There are at most [`limits::SPLICE_PIPES`]; beyond that, and where the system refuses
 //! one, the caller copies.
 
 use pointsman_core::limits;
@@ -26,21 +26,21 @@ struct Shelf {
 
 /// A pipe. It holds nothing while it is free.
 #[derive(Debug)]
-pub(super) struct Pipe {
-    pub(super) drain: OwnedFd,
-    pub(super) fill: OwnedFd,
+pub(crate) struct Pipe {
+    pub(crate) drain: OwnedFd,
+    pub(crate) fill: OwnedFd,
 }
 
 /// A pipe that somebody uses. Given back empty, it is kept; dropped, it is closed with what it holds.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(crate) struct Lent {
     pipe: Option<Pipe>,
     shelf: Arc<Shelf>,
 }
 
 impl Pipes {
     /// A pipe, unless there are too many or the system has none left.
-    pub(super) fn lend(&self) -> Option<Lent> {
+    pub(crate) fn lend(&self) -> Option<Lent> {
         let free = self.0.free().pop();
         let pipe = free.or_else(|| self.0.open())?;
         Some(Lent { pipe: Some(pipe), shelf: self.0.clone() })
@@ -53,11 +53,11 @@ impl Shelf {
     }
 
     fn open(&self) -> Option<Pipe> {
-        if self.count.fetch_add(1, Ordering::Relaxed) < limits::PASSTHROUGH_PIPES
+        if self.count.fetch_add(1, Ordering::Relaxed) < limits::SPLICE_PIPES
             && let Ok((drain, fill)) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         {
             // Where the system allows no larger pipe, the usual one does.
-            let _ = fcntl_setpipe_size(&fill, limits::PASSTHROUGH_CHUNK);
+            let _ = fcntl_setpipe_size(&fill, limits::SPLICE_CHUNK);
             return Some(Pipe { drain, fill });
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
@@ -67,15 +67,15 @@ impl Shelf {
 
 impl Lent {
     /// The pipe itself.
-    pub(super) fn pipe(&self) -> &Pipe {
+    pub(crate) fn pipe(&self) -> &Pipe {
         // It is taken out only by `give_back` and by the drop, which end the loan.
         self.pipe.as_ref().expect("a lent pipe is there")
     }
 
     /// Puts an empty pipe back.
-    pub(super) fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         let mut free = self.shelf.free();
-        if free.len() < limits::PASSTHROUGH_FREE_PIPES {
+        if free.len() < limits::SPLICE_FREE_PIPES {
             free.extend(self.pipe.take());
         }
     }

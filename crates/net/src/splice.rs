@@ -1,0 +1,174 @@
+//! Records that the kernel moves from one socket to the other, within a frame whose other bytes are read and written.
+//!
+//! ```text
+//!  source ─▶ pipe ─▶ sink        nothing is taken while the pipe holds something: that is the back-pressure
+//! ```
+//!
+//! What was taken from the source has left the frame's walker, and what the pipe holds goes to the sink before anything else. So a
+//! [`Mover`] belongs to the connection of the broker on one of its ends, and ends with it.
+
+use crate::pipes::{Lent, Pipes};
+use pointsman_core::limits;
+use rustix::pipe::{SpliceFlags, splice};
+use std::{
+    io,
+    task::{Context, Poll},
+};
+use tokio::{io::Interest, net::TcpStream};
+
+/// Fills and drains before other connections get their turn.
+const ROUNDS: usize = 16;
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
+
+/// One direction between two sockets.
+#[derive(Debug, Default)]
+pub(crate) struct Mover {
+    /// There while bytes are under way.
+    lent: Option<Lent>,
+    /// Bytes in the pipe.
+    held: usize,
+    /// A region has been moved in part.
+    begun: bool,
+    /// The system does not splice these sockets, or has no pipe.
+    refused: bool,
+}
+
+/// What one call has moved.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Moved {
+    /// Bytes that left the source.
+    pub(crate) taken: usize,
+    /// Bytes that the sink took.
+    pub(crate) given: usize,
+}
+
+/// Which socket failed.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// The one that bytes are taken from; its end is [`io::ErrorKind::UnexpectedEof`].
+    Source(io::Error),
+    /// The one that bytes are given to.
+    Sink(io::Error),
+}
+
+impl Mover {
+    /// Whether the next `left` bytes, which go to the sink as they are, are for the kernel: from [`limits::SPLICE_LEAST`] on it is
+    /// less work, and what was begun is ended in the same way.
+    pub(crate) fn wants(&self, left: usize) -> bool {
+        let least = if self.begun { 1 } else { limits::SPLICE_LEAST };
+        left >= least && !self.refused
+    }
+
+    /// Whether bytes are in the pipe: they go before everything else.
+    pub(crate) fn is_amid(&self) -> bool {
+        self.held > 0
+    }
+
+    /// Moves up to `left` bytes. When it ends with less, the task is woken as soon as there is more, or room for more; unless it has
+    /// moved a lot and others get their turn.
+    pub(crate) fn advance(
+        &mut self,
+        from: &TcpStream,
+        to: &TcpStream,
+        left: usize,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> Result<Moved, Fault> {
+        let mut moved = Moved::default();
+        for _ in 0..ROUNDS {
+            if !self.drain(to, &mut moved, cx).map_err(Fault::Sink)? || moved.taken == left {
+                break;
+            }
+            if !self.fill(from, left - moved.taken, &mut moved, pipes, cx).map_err(Fault::Source)? {
+                break;
+            }
+        }
+        self.begun = moved.taken < left && !self.refused;
+        // A pipe is held only while bytes are under way.
+        if self.held == 0
+            && let Some(lent) = self.lent.take()
+        {
+            lent.give_back();
+        }
+        Ok(moved)
+    }
+
+    /// Whether the pipe is empty.
+    fn drain(&mut self, to: &TcpStream, moved: &mut Moved, cx: &mut Context<'_>) -> io::Result<bool> {
+        while self.held > 0 {
+            let (Some(lent), held) = (&self.lent, self.held) else { return Ok(true) };
+            let give = || Ok(splice(&lent.pipe().drain, None, to, None, held, FLAGS)?);
+            match unless_blocked(to.try_io(Interest::WRITABLE, give))? {
+                Some(n) => {
+                    self.held -= n;
+                    moved.given += n;
+                }
+                None if is_ready(to.poll_write_ready(cx))? => {}
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether anything was taken.
+    fn fill(
+        &mut self,
+        from: &TcpStream,
+        left: usize,
+        moved: &mut Moved,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> io::Result<bool> {
+        if self.lent.is_none() {
+            self.lent = pipes.lend();
+        }
+        let Some(lent) = &self.lent else {
+            self.refused = true;
+            return Ok(false);
+        };
+        let len = left.min(limits::SPLICE_CHUNK);
+        let take = || Ok(splice(from, None, &lent.pipe().fill, None, len, FLAGS)?);
+        loop {
+            match from.try_io(Interest::READABLE, take) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(n) => {
+                    self.held = n;
+                    moved.taken += n;
+                    return Ok(true);
+                }
+                Err(error) if is_refused(&error) => {
+                    self.refused = true;
+                    return Ok(false);
+                }
+                other => {
+                    unless_blocked(other)?;
+                    if !is_ready(from.poll_read_ready(cx))? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_ready(readiness: Poll<io::Result<()>>) -> io::Result<bool> {
+    match readiness {
+        Poll::Ready(ready) => ready.map(|()| true),
+        Poll::Pending => Ok(false),
+    }
+}
+
+fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(n) => Ok(Some(n)),
+        // After an interruption the socket still counts as ready.
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+}
