@@ -10,6 +10,7 @@ mod client;
 mod configs;
 mod floor;
 mod frames;
+mod goals;
 mod install;
 mod load;
 mod options;
@@ -31,7 +32,7 @@ use serde::Serialize;
 
 use cell::Cell;
 use load::Target;
-use options::{Options, Side, Workload};
+use options::{Options, Side, Subject, Workload};
 use side::Broker;
 use subject::Prepared;
 
@@ -71,7 +72,7 @@ fn run(options: &Options) -> Result<(), String> {
             Err(why) => outcome.skipped.push(format!("side {}: {}", side.name(), first_line(&why))),
         }
     }
-    print(&format!("{}\n\n{}{}", about.text(), table::of(&outcome.cells), notes(&outcome, &results.path)))?;
+    print(&format!("{}\n\n{}{}", about.text(), tables(&outcome.cells), notes(&outcome, &results.path)))?;
     match outcome.failed.len() {
         0 if outcome.cells.is_empty() => Err("nothing was measured".to_owned()),
         0 => Ok(()),
@@ -109,8 +110,11 @@ fn measure_side(
     results: &Results,
     outcome: &mut Outcome,
 ) -> Result<(), String> {
+    let rate = half_rate(options, side, broker, &mut outcome.skipped);
     for round in 0..options.rounds {
         for workload in options.workloads.iter().copied() {
+            let subjects: Vec<&Prepared> =
+                subjects.iter().filter(|p| options.wants(side, workload, p.subject)).collect();
             for prepared in subjects.iter().cycle().skip(round % subjects.len().max(1)).take(subjects.len()) {
                 let what = format!("{} {} {}", side.name(), workload.name(), prepared.subject.name());
                 if let Some(why) = unfit(options, workload, prepared) {
@@ -118,7 +122,8 @@ fn measure_side(
                     continue;
                 }
                 eprintln!("round {} of {}: {what}", round + 1, options.rounds);
-                match measure(options, workload, broker, prepared) {
+                let rate = if workload == Workload::Half { rate } else { options.rate };
+                match measure(options, workload, rate, broker, prepared) {
                     Ok(measured) => {
                         let cell = Cell::new(round, side, workload, prepared.subject, &measured);
                         results.write(&cell)?;
@@ -142,11 +147,30 @@ fn unfit(options: &Options, workload: Workload, prepared: &Prepared) -> Option<S
 fn measure(
     options: &Options,
     workload: Workload,
+    rate: u32,
     broker: &Broker,
     prepared: &Prepared,
 ) -> Result<load::Measured, String> {
     let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
-    load::run(workload, &target(options, &running))
+    load::run(workload, &Target { rate, ..target(options, &running) })
+}
+
+/// The rate of [`Workload::Half`] on this side: that of `--rate` where it cannot be found.
+fn half_rate(options: &Options, side: Side, broker: &Broker, skipped: &mut Vec<String>) -> u32 {
+    let wanted =
+        options.workloads.contains(&Workload::Half) && options.wants(side, Workload::Half, Subject::Direct);
+    if !wanted {
+        return options.rate;
+    }
+    let direct =
+        Target { address: broker.address(), pid: None, length: options.seconds, rate: 0, connections: 0 };
+    let found = load::half_rate(&direct);
+    found
+        .inspect(|rate| eprintln!("half of what a direct connection reaches: {rate} requests/s"))
+        .unwrap_or_else(|why| {
+            skipped.push(format!("{}: half of the direct load is not known: {why}", side.name()));
+            options.rate
+        })
 }
 
 fn target(options: &Options, running: &subject::Running) -> Target {
@@ -202,6 +226,10 @@ impl About {
              medians [95 % interval, or lowest–highest below 6 rounds]; 1 GB is 10^9 bytes"
         )
     }
+}
+
+fn tables(cells: &[Cell]) -> String {
+    table::of(cells) + &goals::of(cells)
 }
 
 fn notes(outcome: &Outcome, results: &Path) -> String {

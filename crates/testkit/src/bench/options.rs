@@ -9,11 +9,12 @@ use serde::Serialize;
 /// How to call it.
 pub(super) const USAGE: &str = "\
 cargo xtask bench [options]
+  --goals               ten rounds of 1 s of what the goals are about, and whether they are reached (about 12 minutes)
   --quick               one round of 1 s on the sink: produce, fetch, small, latency (about a minute)
   --rounds N            rounds, default 3; published figures need 10
   --seconds S           length of one measurement, default 3
   --subjects a,b        of direct, splice, copy, pointsman, nginx, haproxy, envoy; default all
-  --workloads a,b       of produce, produce-large, fetch, fetch-small, small, latency, many, idle, busy; default all
+  --workloads a,b       of produce, produce-large, fetch, fetch-small, small, latency, many, idle, busy, half; default all
   --sides a,b           of sink, kafka; default both
   --connections N       connections of the workload idle, default 1000
   --rate N              requests per second of the workloads latency and many, default 2000
@@ -62,6 +63,8 @@ pub(super) enum Workload {
     Idle,
     /// A hundred connections that send as fast as they can.
     Busy,
+    /// Produce requests of a batch of 16 KiB at half of the rate that a direct connection reaches.
+    Half,
 }
 
 /// Where the requests end.
@@ -100,7 +103,7 @@ macro_rules! names {
 names!(Subject: "direct" => Direct, "splice" => Splice, "copy" => Copy, "pointsman" => Pointsman, "nginx" => Nginx,
     "haproxy" => Haproxy, "envoy" => Envoy);
 names!(Workload: "produce" => Produce, "produce-large" => ProduceLarge, "fetch" => Fetch, "fetch-small" => FetchSmall,
-    "small" => Small, "latency" => Latency, "many" => Many, "idle" => Idle, "busy" => Busy);
+    "small" => Small, "latency" => Latency, "many" => Many, "idle" => Idle, "busy" => Busy, "half" => Half);
 names!(Side: "sink" => Sink, "kafka" => Kafka);
 
 impl Subject {
@@ -122,6 +125,8 @@ pub(super) struct Options {
     pub(super) rate: u32,
     pub(super) binary: Option<PathBuf>,
     pub(super) profile: Option<Workload>,
+    /// Only what the goals are about.
+    pub(super) goals: bool,
 }
 
 impl Default for Options {
@@ -136,6 +141,7 @@ impl Default for Options {
             rate: 2000,
             binary: None,
             profile: None,
+            goals: false,
         }
     }
 }
@@ -150,6 +156,7 @@ impl Options {
             let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
             match name.as_str() {
                 "--quick" => options.quick(),
+                "--goals" => options.goals(),
                 "--rounds" => options.rounds = positive(name, value()?)?,
                 "--seconds" => options.seconds = seconds(name, value()?)?,
                 "--subjects" => subjects = Some(list(name, value()?)?),
@@ -166,6 +173,27 @@ impl Options {
             if options.profile.is_some() { vec![Subject::Pointsman] } else { Subject::ALL.to_vec() };
         options.subjects = subjects.unwrap_or(default);
         Ok(options)
+    }
+
+    fn goals(&mut self) {
+        self.goals = true;
+        self.rounds = 10;
+        self.seconds = Duration::from_secs(1);
+        self.connections = 10_000;
+    }
+
+    /// Whether a subject is to be measured so: of the goals each is about some subjects on one side only.
+    pub(super) fn wants(&self, side: Side, workload: Workload, subject: Subject) -> bool {
+        let floor = subject == Subject::Splice;
+        let others = subject.is_tcp_proxy() || matches!(subject, Subject::Direct | Subject::Pointsman);
+        let wanted = match (side, workload) {
+            (Side::Sink, Workload::Produce | Workload::Fetch | Workload::Small) => others || floor,
+            (Side::Sink, Workload::Latency) => others,
+            (Side::Sink, Workload::Busy | Workload::Idle) => subject == Subject::Pointsman,
+            (Side::Kafka, Workload::Half) => matches!(subject, Subject::Direct | Subject::Pointsman),
+            _ => false,
+        };
+        wanted || !self.goals
     }
 
     fn quick(&mut self) {
@@ -208,6 +236,16 @@ mod tests {
         assert_eq!(options.workloads, [Workload::FetchSmall]);
         assert_eq!(options.sides, [Side::Sink]);
         assert_eq!(parse("").unwrap().subjects.len(), Subject::ALL.len());
+    }
+
+    #[test]
+    fn the_goals_need_some_subjects_only() {
+        let goals = parse("--goals --seconds 2").unwrap();
+        assert_eq!((goals.rounds, goals.seconds, goals.connections), (10, Duration::from_secs(2), 10_000));
+        assert!(goals.wants(Side::Sink, Workload::Produce, Subject::Splice));
+        assert!(!goals.wants(Side::Kafka, Workload::Produce, Subject::Splice));
+        assert!(!goals.wants(Side::Sink, Workload::Busy, Subject::Nginx));
+        assert!(parse("").unwrap().wants(Side::Sink, Workload::Busy, Subject::Nginx));
     }
 
     #[test]

@@ -23,11 +23,11 @@ const fn with_spread(name: &'static str, decimals: usize, of: fn(&Cell) -> Optio
     Column { name, decimals, of, spread: true }
 }
 
-fn cost(cell: &Cell, of: fn(&Cost) -> Option<f64>) -> Option<f64> {
+pub(super) fn cost(cell: &Cell, of: fn(&Cost) -> Option<f64>) -> Option<f64> {
     cell.cost.as_ref().and_then(of)
 }
 
-fn latency(cell: &Cell, of: fn(&Latency) -> f64) -> Option<f64> {
+pub(super) fn latency(cell: &Cell, of: fn(&Latency) -> f64) -> Option<f64> {
     cell.latency.as_ref().map(of)
 }
 
@@ -71,7 +71,7 @@ fn columns(workload: Workload) -> &'static [Column] {
         | Workload::FetchSmall
         | Workload::Busy => &PER_GB,
         Workload::Small => &PER_REQUEST,
-        Workload::Latency | Workload::Many => &AT_A_RATE,
+        Workload::Latency | Workload::Many | Workload::Half => &AT_A_RATE,
         Workload::Idle => &HELD,
     }
 }
@@ -84,7 +84,9 @@ fn price(workload: Workload) -> fn(&Cell) -> Option<f64> {
         | Workload::Fetch
         | Workload::FetchSmall
         | Workload::Busy => |c| cost(c, |c| c.cpu_s_per_gb),
-        Workload::Small | Workload::Latency | Workload::Many => |c| cost(c, |c| c.cpu_us_per_request),
+        Workload::Small | Workload::Latency | Workload::Many | Workload::Half => {
+            |c| cost(c, |c| c.cpu_us_per_request)
+        }
         Workload::Idle => |c| c.held.as_ref().and_then(|h| h.kib_per_connection),
     }
 }
@@ -147,7 +149,7 @@ fn ratio(value: Option<f64>, base: Option<f64>) -> String {
 }
 
 /// The first column to the left, the others to the right.
-fn layout(rows: &[Vec<String>]) -> String {
+pub(super) fn layout(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();

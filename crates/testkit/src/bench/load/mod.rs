@@ -99,6 +99,16 @@ impl Shape {
 }
 
 const SMALL: Shape = Shape::produce(1, SMALL_RECORD, SMALL_RECORD);
+const HALF: Shape = Shape::produce(1, BATCH, RECORD);
+
+/// Half of the requests per second that the target reaches of those that [`Workload::Half`] sends.
+pub(super) fn half_rate(target: &Target) -> Result<u32, String> {
+    let measured = closed::run(target, HALF, CONNECTIONS, PIPELINE)?;
+    let reached = u128::from(measured.requests) * 1_000_000
+        / Duration::from_secs_f64(measured.seconds).as_micros().max(1);
+    let half = u32::try_from(reached / 2).unwrap_or(u32::MAX);
+    if half == 0 { Err("a direct connection reaches nothing".to_owned()) } else { Ok(half) }
+}
 
 /// The most connections that a workload has at once; `idle` has `held`, and some before.
 pub(super) fn clients(workload: Workload, held: usize) -> usize {
@@ -122,6 +132,7 @@ pub(super) fn run(workload: Workload, target: &Target) -> Result<Measured, Strin
         Workload::FetchSmall => closed::run(target, Shape::fetch(1, SMALL_FETCH), CONNECTIONS, ONE),
         Workload::Small => closed::run(target, SMALL, CONNECTIONS, PIPELINE),
         Workload::Busy => closed::run(target, Shape::produce(1, BATCH, RECORD), BUSY_CONNECTIONS, PIPELINE),
+        Workload::Half => open::run(target, HALF, CONNECTIONS),
         Workload::Latency => open::run(target, Shape::produce(1, RECORD, RECORD), CONNECTIONS),
         Workload::Many => open::run(target, SMALL, MANY_CONNECTIONS),
         Workload::Idle => idle::run(target, SMALL),
