@@ -34,8 +34,8 @@ pub const DOWNSTREAM_QUEUE: usize = 256 << 10;
 pub const UPSTREAM_QUEUE: usize = 2 << 20;
 /// Bytes read at once from a socket.
 pub const READ_CHUNK: usize = 64 << 10;
-/// Records from this size on are moved by the kernel, without a copy, where both sides are plain sockets: a region costs three or four
-/// system calls more, a copy of it there and back about as much as that at 32 KiB.
+/// Records from this size on are moved by the kernel, without a copy, where both sides are plain sockets. A region costs three or four
+/// system calls more than to read and write it with what stands around it.
 pub const SPLICE_LEAST: usize = 64 << 10;
 /// Bytes of a pipe, and of one call that fills it.
 pub const SPLICE_CHUNK: usize = 256 << 10;
