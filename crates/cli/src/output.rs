@@ -41,7 +41,7 @@ pub(crate) fn write(directory: &Path, files: &[File], force: bool) -> Result<(),
         let more = if there.len() > 1 { format!(" and {} more", there.len() - 1) } else { String::new() };
         let path = directory.join(first);
         return Err(format!(
-            "{}{more} exists already: nothing was written; choose another directory, or add --force",
+            "{}{more} exists already: nothing was written; choose another place, or add --force",
             path.display()
         ));
     }

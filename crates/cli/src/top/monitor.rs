@@ -128,13 +128,15 @@ fn rates(
     now.iter().filter_map(rate).collect()
 }
 
-/// Brokers whose state is another one than before. Brokers that are new say nothing.
+/// Brokers whose state is another one than before. That a broker is well once it has been asked at all is no change, and brokers
+/// that are new say nothing.
 fn changes(before: &Value, after: &Value) -> Vec<(EventKind, String)> {
     let states: BTreeMap<_, _> =
         brokers(before).map(|(place, broker)| (place, text(&broker["state"]))).collect();
     let changed = |(place, broker): ((&str, &str), &Value)| {
         let state = text(&broker["state"]);
-        states.get(&place).is_some_and(|before| *before != state).then(|| {
+        let changed = |before: &&str| *before != state && (*before, state) != ("unknown", "healthy");
+        states.get(&place).is_some_and(changed).then(|| {
             let (cluster, address) = place;
             let why = broker["reason"].as_str().filter(|_| state != "healthy");
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
@@ -219,6 +221,7 @@ mod tests {
         let after = before.clone();
         before["clusters"][0]["brokers"][0]["state"] = "healthy".into();
         before["clusters"][1]["brokers"][0]["state"] = "unhealthy".into();
+        before["clusters"][1]["brokers"][1]["state"] = "unknown".into();
         let model = told(&[(answer(&before, String::new()), 90), (answer(&after, String::new()), 95)]);
         let words: Vec<(u64, &str)> = model.events.iter().map(|e| (e.at_ms, e.text.as_str())).collect();
         assert_eq!(

@@ -30,10 +30,15 @@ fn section(cluster: &Value, model: &Model, theme: Theme, width: usize) -> Sectio
 fn heading(cluster: &Value, model: &Model, theme: Theme, width: usize) -> Pieces {
     let (word, style) = role(cluster, model, theme);
     let (healthy, needed) = (number(&cluster["healthy"]), number(&cluster["needed"]));
-    let (all, topics) = (list(&cluster["brokers"]).len(), number(&cluster["topics"]));
+    let all = list(&cluster["brokers"]).len();
+    // Behind passthrough nobody may have asked for them.
+    let topics = match number(&cluster["topics"]) {
+        0 => String::new(),
+        topics => format!(", {topics} topics"),
+    };
     let room = width.saturating_sub(word.chars().count() + 4);
     let counts = [
-        format!("{healthy} of {all} healthy, {needed} needed, {topics} topics"),
+        format!("{healthy} of {all} healthy, {needed} needed{topics}"),
         format!("{healthy} of {all} healthy, {needed} needed"),
         format!("{healthy}/{all}, {needed} needed"),
     ];
