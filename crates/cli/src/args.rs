@@ -115,12 +115,21 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command,
             Some("certs") => tools::certs(&mut parser).map_err(|e| usage("certs", &e)),
             Some("convert") => tools::convert(&mut parser).map_err(|e| usage("convert", &e)),
             Some("demo") => parse_demo(&mut parser).map_err(|e| usage("demo", &e)),
-            Some("help") => Ok(Command::Help(HELP)),
+            Some("help") => parse_help(&mut parser),
             _ => Err(UsageError {
                 problem: format!("expected a command ({COMMANDS}), found `{}`", name.to_string_lossy()),
                 command: "",
             }),
         },
+        Some(other) => Err(usage("", &other.unexpected())),
+    }
+}
+
+/// `help`, alone or with the name of a command.
+fn parse_help(parser: &mut lexopt::Parser) -> Result<Command, UsageError> {
+    match parser.next().map_err(|e| usage("", &e))? {
+        None | Some(Short('h') | Long("help")) => Ok(Command::Help(HELP)),
+        Some(Value(name)) => parse([name, "--help".into()]),
         Some(other) => Err(usage("", &other.unexpected())),
     }
 }
@@ -352,7 +361,9 @@ mod tests {
         assert_eq!(of("demo"), Ok(demo(false, false, false)));
         assert_eq!(of("top --admin=h:1"), Ok(Command::Top { admin: "h:1".into() }));
         assert_eq!(of("--version"), Ok(Command::Version));
-        assert_eq!(of("--help"), Ok(Command::Help(HELP)));
+        for general in ["--help", "help", "help help", "help --help"] {
+            assert_eq!(of(general), Ok(Command::Help(HELP)), "{general}");
+        }
     }
 
     #[test]
@@ -404,6 +415,7 @@ mod tests {
             assert!(HELP.contains(&format!("\n  {name}")), "{name} is not in the general help");
             assert!(text.contains(&format!("Usage: pointsman {name}")), "{name}");
             assert_eq!(of(&format!("{name} --help")), Ok(Command::Help(text)));
+            assert_eq!(of(&format!("help {name}")), Ok(Command::Help(text)));
             assert!(text.lines().chain(HELP.lines()).all(|line| line.chars().count() <= 100), "{name}");
         }
     }
