@@ -2,7 +2,6 @@
 
 use super::*;
 use pointsman_core::config::{Config, ProbeKind};
-use pointsman_testkit::skip::skipped;
 use std::{path::PathBuf, time::Duration};
 
 fn directory() -> PathBuf {
@@ -37,18 +36,9 @@ fn assert_becomes(name: &str) -> String {
     text
 }
 
-/// What the real parser makes of it; `None`: this version does not have passthrough yet.
-fn parsed(text: &str, test: &str) -> Option<Config> {
-    match Config::parse(text, "pointsman.yaml", Path::new("/")) {
-        Ok(config) => Some(config),
-        Err(errors)
-            if errors.to_string().contains("`mode: passthrough` is not supported by this version") =>
-        {
-            skipped(test, "this version does not have mode: passthrough");
-            None
-        }
-        Err(errors) => panic!("{errors}\n{text}"),
-    }
+/// What the real parser makes of it.
+fn parsed(text: &str) -> Config {
+    Config::parse(text, "pointsman.yaml", Path::new("/")).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
 fn servers(config: &Config, cluster: usize) -> Vec<String> {
@@ -63,7 +53,7 @@ fn servers(config: &Config, cluster: usize) -> Vec<String> {
 #[test]
 fn five_ports_behind_an_aggregator_become_a_chain() {
     let text = assert_becomes("envoy.yaml");
-    let Some(config) = parsed(&text, "five_ports_behind_an_aggregator_become_a_chain") else { return };
+    let config = parsed(&text);
     let main = &config.virtual_clusters[0];
     assert_eq!((main.listen().as_str(), main.slots), ("0.0.0.0:9092-9096", 5));
     assert_eq!(
@@ -82,7 +72,7 @@ fn five_ports_behind_an_aggregator_become_a_chain() {
 #[test]
 fn json_with_checks_of_its_own_and_three_priorities_becomes_a_chain() {
     let text = assert_becomes("direct.json");
-    let Some(config) = parsed(&text, "json_with_checks_of_its_own_and_three_priorities") else { return };
+    let config = parsed(&text);
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9902");
     assert_eq!(servers(&config, 0), ["10.0.0.1:9092", "10.0.0.2:9092"]);
     assert_eq!(servers(&config, 1), ["[fd00::1]:9092"], "both ports lead to it");
@@ -96,7 +86,7 @@ fn json_with_checks_of_its_own_and_three_priorities_becomes_a_chain() {
 #[test]
 fn tls_that_ends_at_envoy_becomes_kafka_mode_with_a_warning_and_without_its_key() {
     let text = assert_becomes("tls.yaml");
-    let config = Config::parse(&text, "pointsman.yaml", Path::new("/")).expect("a valid file");
+    let config = parsed(&text);
     assert_eq!(servers(&config, 0), ["kafka-a0:9092", "kafka-a1:9092"]);
     assert!(text.contains("mode: kafka") && text.contains("BYTES ARE NOT ENCRYPTED HERE"), "{text}");
     assert!(!text.contains("hunter2"), "no value is quoted");
