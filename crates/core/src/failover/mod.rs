@@ -427,8 +427,10 @@ impl Machine {
             return Ok(self.decide(None, moment));
         }
         let actions = self.leave(Some(to), Reason::Command, None, moment);
-        if let Phase::Closing(left, _) = &mut self.phase {
-            left.forced = forced;
+        if let Phase::Closing(left, deadline) = &mut self.phase
+            && forced
+        {
+            (left.forced, *deadline) = (true, moment.now + FENCE_WAIT);
         }
         Ok(actions)
     }
@@ -478,11 +480,15 @@ impl Machine {
     }
 
     fn expire_fence(&mut self, now: Now) {
-        if let Phase::Closing(_, deadline) = &self.phase
-            && now >= *deadline
-        {
-            self.pass_fence();
+        let Phase::Closing(left, deadline) = &self.phase else { return };
+        if now < *deadline {
+            return;
         }
+        if left.is_planned() && !self.rules.catch_up.is_zero() {
+            // Nobody has said that the other cluster has everything.
+            return self.stay();
+        }
+        self.pass_fence();
     }
 
     fn decide(&mut self, trouble: Option<Now>, moment: &mut Moment<'_>) -> Vec<Action> {

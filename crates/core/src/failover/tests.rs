@@ -288,6 +288,21 @@ fn a_planned_switch_waits_longer_for_a_cluster_that_catches_up_and_any_other_doe
 }
 
 #[test]
+fn a_planned_switch_of_which_nobody_says_that_the_copy_is_complete_is_given_up() {
+    let mut world = World::new(FailoverConfig { catch_up: 5 * S, ..rules() });
+    for cluster in ["a", "b"] {
+        world.standing(cluster, Standing::Quorum);
+    }
+    world.fenced();
+    world.command(switch("b", false)).unwrap();
+    world.at(FENCE_WAIT + 5 * S);
+    assert_eq!(world.active(), Some("a"));
+    world.command(switch("b", true)).unwrap();
+    world.at(2 * FENCE_WAIT + 5 * S);
+    assert_eq!(world.active(), Some("b"), "forced");
+}
+
+#[test]
 fn a_planned_switch_to_a_cluster_that_lacks_records_is_given_up() {
     let mut world = World::serving();
     world.command(switch("b", false)).unwrap();
