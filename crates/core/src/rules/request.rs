@@ -99,6 +99,8 @@ pub struct Scan {
     pub stale_producer: bool,
     /// Of an EndTxn: commit, not abort.
     pub commits_transaction: bool,
+    /// Of an EndTxn: the producer, as the client knows it.
+    pub ends_for: Option<i64>,
     /// Of an InitProducerId: how long a transaction may take, in milliseconds.
     pub transaction_timeout: Option<i32>,
     /// Of a Fetch: its session and how long it waits.
@@ -366,6 +368,7 @@ impl Scanner<'_> {
         let ids = &self.cx.active.producer_ids;
         let stale = ids.is_of_another_term(id);
         self.scan.stale_producer |= stale;
+        self.scan.ends_for = Some(id).filter(|_| self.key == transactions::END_TXN);
         // There is no state to go on with: the producer gets a new id.
         let anew = stale && self.key == transactions::INIT_PRODUCER_ID;
         bytes.copy_from_slice(&if anew { -1 } else { ids.upstream(id) }.to_be_bytes());

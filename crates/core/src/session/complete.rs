@@ -13,6 +13,7 @@ use crate::{
         Context, Fail, Route, error, k03_metadata, k10_find_coordinator,
         request::PartitionRef,
         response::{self, Translated},
+        transactions,
     },
     signal::{Moved, Signal},
     topology::{CoordinatorKind, NodeId},
@@ -85,6 +86,7 @@ impl Session {
         }
         learn(exchange, &frame, &cx, now)?;
         self.note_member(id, &frame);
+        self.note_commit(id, &frame);
         let mut editor = std::mem::take(&mut self.editor);
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         if exchange.stands_for.is_some() {
@@ -345,6 +347,16 @@ impl Session {
         }
         if key == LEAVE_GROUP {
             body.structs("Members").for_each(|m| self.members.left(&cluster, &group, m.str("MemberId")));
+        }
+    }
+
+    /// A commit whose outcome the client is about to learn is no longer in doubt.
+    fn note_commit(&mut self, id: ExchangeId, frame: &BytesMut) {
+        let ends = self.exchange(id).and_then(|e| Some((e.rule.key, e.version, e.scan.ends_for?)));
+        let Some((key, version, producer)) = ends else { return };
+        let body = value::decode_response(key, version, &frame.clone().freeze().slice(4..));
+        if body.is_ok_and(|(_, body)| transactions::settles(body.i16("ErrorCode"))) {
+            self.members.commits.settled(producer);
         }
     }
 

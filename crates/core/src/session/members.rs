@@ -5,6 +5,7 @@
 //! wait for its own ghost at each rebalance. So Pointsman remembers who joined where, and takes the ghosts out of the group
 //! before the first join after the way back. Static members need none of it: they replace themselves.
 
+use super::commits::Commits;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,6 +20,8 @@ const PER_GROUP: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Members {
     table: Mutex<Table>,
+    /// What a switch may leave in doubt, known to all connections just as well.
+    pub(super) commits: Commits,
 }
 
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@
 //!                                 └─▶ waits for a topology or a coordinator ─▶ route┘
 //! ```
 
+mod commits;
 mod complete;
 mod dispatch;
 mod exchange;

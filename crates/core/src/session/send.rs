@@ -65,8 +65,12 @@ impl Session {
         let silent = exchange.scan.no_response;
         exchange.state = if silent { State::Silent } else { State::Whole };
         exchange.tried.push(node);
+        let commits = exchange.scan.ends_for.filter(|_| exchange.scan.commits_transaction);
         if matches!(exchange.rule.route, Route::ShareSession(_)) {
             self.share_broker = Some(node);
+        }
+        if let Some(producer) = commits {
+            self.members.commits.asked(producer);
         }
         let link = self.links.entry(node).or_default();
         link.unanswered |= silent;

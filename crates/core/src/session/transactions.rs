@@ -3,11 +3,12 @@
 //! An abort succeeds: that cluster has nothing to abort, and the other one aborts at the transaction's time-out, or when the
 //! transactional id comes back to it. Everything else is refused, so that nothing of the transaction is committed.
 
-use super::{ExchangeId, Output, Session, refuse};
+use super::{Close, ExchangeId, Output, Session, refuse};
 use crate::{
+    metrics::CloseReason,
     rules::{
         self, Fail,
-        transactions::{self, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID},
+        transactions::{self, ADD_PARTITIONS_TO_TXN, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID},
     },
     signal::Signal,
 };
@@ -19,6 +20,13 @@ use pointsman_wire::{
 
 /// `transaction.timeout.ms` of a producer whose own is not known: the default of all clients.
 const TIMEOUT_MS: i32 = 60_000;
+
+/// A Java client that has its commit queued behind this request looks at it again when its network does something: the end of this
+/// connection, or else nothing for 30 s (`request.timeout.ms`).
+fn wake(out: &mut Output) {
+    let detail = "a transaction of another cluster was refused; its client opens a new connection at once".into();
+    out.close = Some(Close { reason: CloseReason::Switched, detail });
+}
 
 impl Session {
     /// Takes a translated request and returns what is to be sent: itself, something else in its place, or nothing because it
@@ -44,11 +52,20 @@ impl Session {
         if !scan.stale_producer || !transactions::belongs(key) {
             return Some(frame);
         }
+        let members = self.members.clone();
+        let scan = &self.exchange(id)?.scan;
         let aborts = key == END_TXN && !scan.commits_transaction;
+        if let Some(producer) = scan.ends_for.filter(|_| aborts) {
+            members.commits.settled(producer);
+        }
         if aborts && version >= END_GIVES_ID {
             return self.renew(id, &frame, out);
         }
-        let code = if aborts { 0 } else { transactions::lost(key, version) };
+        let code = match scan.ends_for {
+            Some(_) if aborts => 0,
+            Some(producer) if members.commits.in_doubt(producer) => transactions::in_doubt(version),
+            _ => transactions::lost(key, version),
+        };
         let body = match rule.fail {
             Fail::Partitions(shape, _) if !scan.partitions.is_empty() => {
                 refuse::partitions(shape, scan, None, code, None)
@@ -56,6 +73,9 @@ impl Session {
             _ => Struct::new().with("ErrorCode", code),
         };
         self.answer(id, body, out);
+        if key == ADD_PARTITIONS_TO_TXN && self.exchanges.len() == 1 {
+            wake(out);
+        }
         None
     }
 

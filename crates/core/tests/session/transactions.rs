@@ -54,10 +54,10 @@ fn offsets(id: i64) -> Struct {
 /// Every request of a transaction but its end, in every version of clients.
 fn requests(id: i64) -> Vec<(i16, i16, Struct, i16)> {
     let mut all = Vec::new();
-    (0..=3).for_each(|v| all.push((ADD_PARTITIONS, v, add_partitions(id), 59)));
-    (0..=4).for_each(|v| all.push((ADD_OFFSETS, v, of(id).with("GroupId", "g"), 59)));
+    (0..=3).for_each(|v| all.push((ADD_PARTITIONS, v, add_partitions(id), 49)));
+    (0..=4).for_each(|v| all.push((ADD_OFFSETS, v, of(id).with("GroupId", "g"), 49)));
     (0..=5).for_each(|v| all.push((TXN_OFFSET_COMMIT, v, offsets(id), if v < 4 { 25 } else { 120 })));
-    (0..=5).for_each(|v| all.push((END_TXN, v, end(id, true), if v < 5 { 59 } else { 120 })));
+    (0..=5).for_each(|v| all.push((END_TXN, v, end(id, true), if v < 5 { 49 } else { 120 })));
     all
 }
 
@@ -101,11 +101,60 @@ fn after_a_switch_nothing_of_a_transaction_reaches_the_other_cluster() {
         rig.ask(key, version, &body);
         assert!(rig.sent().is_empty(), "key {key} version {version}");
         assert_eq!(error(key, &rig.reply()), expected, "key {key} version {version}");
+        assert_eq!(rig.close.take().is_some(), key == ADD_PARTITIONS);
     }
     rig.switch_back();
     rig.ask(END_TXN, 5, &end(5, true));
     assert_eq!(rig.reply().i16("ErrorCode"), 120, "nor the cluster where it began");
     assert!(rig.session.accepts() && rig.close.is_none());
+}
+
+/// The broker may have carried it out: the application must not be told that it can abort.
+#[test]
+fn a_commit_that_a_switch_left_in_doubt_fences_its_producer() {
+    for (version, fenced) in [(1, 47), (4, 90), (5, 90)] {
+        let mut rig = rig();
+        rig.ask(END_TXN, version, &end(5, true));
+        rig.sent_one();
+        rig.switch();
+        assert_eq!(rig.reply().i16("ErrorCode"), 16, "the client asks again");
+        rig.ask(END_TXN, version, &end(5, true));
+        assert_eq!(rig.reply().i16("ErrorCode"), fenced, "version {version}");
+        rig.ask(END_TXN, version, &end(7, true));
+        assert_ne!(rig.reply().i16("ErrorCode"), fenced, "one that was never asked for");
+    }
+}
+
+#[test]
+fn a_commit_is_in_doubt_until_it_is_answered_for_good() {
+    for (error, expected) in [(0, 120), (48, 120), (51, 90), (16, 90)] {
+        let mut rig = rig();
+        rig.ask(END_TXN, 5, &end(5, true));
+        let sent = rig.sent_one();
+        rig.answer(&sent, &Struct::new().with("ErrorCode", error));
+        assert_eq!(rig.reply().i16("ErrorCode"), error);
+        rig.switch();
+        rig.ask(END_TXN, 5, &end(5, true));
+        assert_eq!(rig.reply().i16("ErrorCode"), expected, "after {error}");
+    }
+}
+
+/// Java's client looks at the commit behind it only when something moves.
+#[test]
+fn a_refused_partition_ends_the_connection_where_nothing_else_moves() {
+    for busy in [false, true] {
+        let mut rig = rig();
+        rig.switch();
+        if busy {
+            rig.ask(0, 9, &produce_records(&[("orders", &[1])], &sound(-1, 0, 0, 50)));
+            rig.sent_one();
+        }
+        rig.ask(ADD_PARTITIONS, 3, &add_partitions(5));
+        assert_eq!(rig.close.is_some(), !busy);
+        if !busy {
+            assert_eq!(error(ADD_PARTITIONS, &rig.reply()), 49);
+        }
+    }
 }
 
 #[test]
