@@ -8,16 +8,20 @@ use super::error;
 
 /// The transaction must be aborted; the producer goes on (KIP-890).
 const TRANSACTION_ABORTABLE: i16 = 120;
-/// The transactional id does not belong to this producer id: clients abort and ask for a new one (KIP-360). UNKNOWN_PRODUCER_ID would do
-/// the same within clients, but Java's exception for it is one after which applications are told to give their producer up.
-const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
+/// The producer id is not known: clients abort and ask for a new one (KIP-360). Not the answer to a batch: librdkafka takes it
+/// for data loss there.
+const UNKNOWN_PRODUCER_ID: i16 = 59;
 /// Another producer has the transactional id. The application makes its producer anew, and does not know the end of its commit.
 const PRODUCER_FENCED: i16 = 90;
 /// What clients that do not know 90 are told for it.
 const INVALID_PRODUCER_EPOCH: i16 = 47;
 /// The coordinator has not carried the request out, or is still about it: the client asks again.
-const ASK_AGAIN: [i16; 4] =
-    [error::COORDINATOR_LOAD_IN_PROGRESS, error::COORDINATOR_NOT_AVAILABLE, error::NOT_COORDINATOR, CONCURRENT];
+const ASK_AGAIN: [i16; 4] = [
+    error::COORDINATOR_LOAD_IN_PROGRESS,
+    error::COORDINATOR_NOT_AVAILABLE,
+    error::NOT_COORDINATOR,
+    CONCURRENT,
+];
 /// CONCURRENT_TRANSACTIONS.
 const CONCURRENT: i16 = 51;
 /// To a batch: it belongs to no transaction. What brokers say to clients that do not know 120.
@@ -51,9 +55,7 @@ pub fn lost(key: i16, version: i16) -> i16 {
         (PRODUCE, ..11) => INVALID_TXN_STATE,
         (TXN_OFFSET_COMMIT, ..4) => UNKNOWN_MEMBER_ID,
         // These clients keep their id when they abort: only this error makes them ask for another.
-        (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN, _) | (END_TXN, ..END_GIVES_ID) => {
-            INVALID_PRODUCER_ID_MAPPING
-        }
+        (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN, _) | (END_TXN, ..END_GIVES_ID) => UNKNOWN_PRODUCER_ID,
         _ => TRANSACTION_ABORTABLE,
     }
 }

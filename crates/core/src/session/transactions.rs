@@ -24,7 +24,8 @@ const TIMEOUT_MS: i32 = 60_000;
 /// A Java client that has its commit queued behind this request looks at it again when its network does something: the end of this
 /// connection, or else nothing for 30 s (`request.timeout.ms`).
 fn wake(out: &mut Output) {
-    let detail = "a transaction of another cluster was refused; its client opens a new connection at once".into();
+    let detail =
+        "a transaction of another cluster was refused; its client opens a new connection at once".into();
     out.close = Some(Close { reason: CloseReason::Switched, detail });
 }
 

@@ -54,10 +54,10 @@ fn offsets(id: i64) -> Struct {
 /// Every request of a transaction but its end, in every version of clients.
 fn requests(id: i64) -> Vec<(i16, i16, Struct, i16)> {
     let mut all = Vec::new();
-    (0..=3).for_each(|v| all.push((ADD_PARTITIONS, v, add_partitions(id), 49)));
-    (0..=4).for_each(|v| all.push((ADD_OFFSETS, v, of(id).with("GroupId", "g"), 49)));
+    (0..=3).for_each(|v| all.push((ADD_PARTITIONS, v, add_partitions(id), 59)));
+    (0..=4).for_each(|v| all.push((ADD_OFFSETS, v, of(id).with("GroupId", "g"), 59)));
     (0..=5).for_each(|v| all.push((TXN_OFFSET_COMMIT, v, offsets(id), if v < 4 { 25 } else { 120 })));
-    (0..=5).for_each(|v| all.push((END_TXN, v, end(id, true), if v < 5 { 49 } else { 120 })));
+    (0..=5).for_each(|v| all.push((END_TXN, v, end(id, true), if v < 5 { 59 } else { 120 })));
     all
 }
 
@@ -152,7 +152,7 @@ fn a_refused_partition_ends_the_connection_where_nothing_else_moves() {
         rig.ask(ADD_PARTITIONS, 3, &add_partitions(5));
         assert_eq!(rig.close.is_some(), !busy);
         if !busy {
-            assert_eq!(error(ADD_PARTITIONS, &rig.reply()), 49);
+            assert_eq!(error(ADD_PARTITIONS, &rig.reply()), 59);
         }
     }
 }

@@ -74,6 +74,16 @@ func options(s spec) ([]kgo.Opt, error) {
 				return nil, err
 			}
 			opts = append(opts, kgo.ProducerLinger(linger))
+		case "isolation.level":
+			if value == "read_committed" {
+				opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+			}
+		case "transaction.timeout.ms":
+			timeout, err := time.ParseDuration(value + "ms")
+			if err != nil {
+				return nil, err
+			}
+			opts = append(opts, kgo.TransactionTimeout(timeout))
 		default:
 			return nil, fmt.Errorf("unknown setting %q", key)
 		}
@@ -166,8 +176,11 @@ func run(stop context.Context, s spec) error {
 	if err != nil {
 		return err
 	}
-	if s.Mode == "produce" {
+	switch s.Mode {
+	case "produce":
 		return produce(stop, s, opts)
+	case "transact":
+		return transact(stop, s, opts)
 	}
 	return consume(stop, s, opts)
 }

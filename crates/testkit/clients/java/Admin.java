@@ -161,13 +161,16 @@ public final class Admin {
         sorted.values().forEach(out::add);
     }
 
-    /** Every record of a topic, uncommitted ones too, from the beginning to the end offsets of now. */
+    /**
+     * Every record of a topic from the beginning to the end offsets of now; uncommitted ones too, unless told otherwise. Past an open
+     * transaction committed ones are not reached.
+     */
     private void read(JsonNode r, ObjectNode answer) throws Exception {
         Map<TopicPartition, Long> ends = endOffsets(r);
         long deadline = System.nanoTime() + timeout(r) * 1_000_000L;
         Properties p = new Properties();
         p.put("bootstrap.servers", r.get("bootstrap").asText());
-        p.put("isolation.level", "read_uncommitted");
+        p.put("isolation.level", r.path("isolation").asText("read_uncommitted"));
         p.put("enable.auto.commit", "false");
         long count = 0;
         try (KafkaConsumer<String, String> consumer = new KafkaConsumer<>(p, new StringDeserializer(), new StringDeserializer())) {

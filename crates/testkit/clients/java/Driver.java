@@ -4,7 +4,6 @@ import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.consumer.CloseOptions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.Callback;
@@ -29,10 +28,10 @@ public final class Driver {
     public static void main(String[] args) throws Exception {
         Driver driver = new Driver(Lines.JSON.readTree(args[0]));
         try {
-            if (driver.spec.get("mode").asText().equals("produce")) {
-                driver.produce();
-            } else {
-                driver.consume();
+            switch (driver.spec.get("mode").asText()) {
+                case "produce" -> driver.produce();
+                case "transact" -> driver.transact();
+                default -> driver.consume();
             }
         } catch (Exception e) {
             Lines.error(e, true);
@@ -71,6 +70,12 @@ public final class Driver {
         producer.close(Duration.ofMillis(spec.path("flush_ms").asLong(5000)));
     }
 
+    private void transact() throws InterruptedException {
+        Properties p = settings();
+        p.put("transactional.id", spec.get("client").asText());
+        new Transactor(p, spec).run(1_000_000_000L / Math.max(1, spec.get("rate").asLong()), stop);
+    }
+
     private static Callback acknowledged(long seq) {
         return (meta, e) -> {
             if (e != null) {
@@ -106,6 +111,12 @@ public final class Driver {
                 stop.await(100, TimeUnit.MILLISECONDS);
             }
         }
-        consumer.close(CloseOptions.timeout(Duration.ofMillis(spec.path("flush_ms").asLong(5000))));
+        close(consumer, Duration.ofMillis(spec.path("flush_ms").asLong(5000)));
+    }
+
+    /** The only way that all versions of the client have. */
+    @SuppressWarnings("deprecation")
+    private static void close(KafkaConsumer<?, ?> consumer, Duration limit) {
+        consumer.close(limit);
     }
 }

@@ -19,7 +19,7 @@ class Suite:
     """The argument, names for one run, and where cases are registered."""
 
     def __init__(self):
-        told = json.loads(sys.argv[1])
+        told = json.loads(sys.argv[-1])
         self.bootstrap = told["bootstrap"]
         self.prefix = told["prefix"]
         self.wanted = told["cases"]

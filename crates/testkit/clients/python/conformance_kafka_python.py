@@ -1,9 +1,21 @@
 """The conformance cases of kafka-python."""
 
+import json
 import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import AlterConfigOp, ConfigResource, KafkaAdminClient, OffsetSpec
+from kafka.admin import (
+    ACL,
+    ACLFilter,
+    ACLOperation,
+    ACLPermissionType,
+    AlterConfigOp,
+    ConfigResource,
+    KafkaAdminClient,
+    OffsetSpec,
+    ResourcePattern,
+    ResourceType,
+)
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
@@ -512,6 +524,55 @@ def txn_offsets(facts):
         look = lambda: -1 if (found := reader.committed(at)) is None else found
         facts[fact] = seen("the end of the transaction", look, 5 if fact == "committed" else -1)
     reader.close()
+
+
+@suite.case
+def acls(facts):
+    of = ResourcePattern(ResourceType.TOPIC, suite.name("acls"))
+    acl = ACL("User:alice", "*", ACLOperation.READ, ACLPermissionType.ALLOW, of)
+    any_of = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, of)
+    found = lambda: len(with_admin(lambda a: a.describe_acls(any_of))[0])
+    with_admin(lambda a: a.create_acls([acl]))
+    facts["created"] = seen("the ACL", found, 1)
+    facts["deleted"] = len(with_admin(lambda a: a.delete_acls([any_of]))[0][1])
+    facts["left"] = seen("no ACL", found, 0)
+
+
+@suite.case
+def broker_config_set(facts):
+    """A setting of the last broker alone."""
+    last = str(max(broker["broker_id"] for broker in with_admin(lambda a: a.describe_cluster())["brokers"]))
+    key = "log.cleaner.backoff.ms"
+    for name, op, expected in [("set", AlterConfigOp.SET, "15001"), ("deleted", AlterConfigOp.DELETE, "15000")]:
+        resource = ConfigResource("broker", last, {key: (op, expected if name == "set" else None)})
+        with_admin(lambda a: a.alter_configs([resource], incremental=True))
+        facts[name] = seen(name, lambda: config("broker", last, key), expected)
+
+
+@suite.case
+def log_dirs(facts):
+    name = topic("log-dirs", 2)
+    brokers = with_admin(lambda a: a.describe_log_dirs([name]))
+    facts["brokers"] = len(brokers)
+    text = json.dumps(brokers, default=str)
+    facts["replicas"] = text.count('"partition_index"')
+
+
+@suite.case
+def delete_group_offsets(facts):
+    at, group = TopicPartition(topic("delete-offsets"), 0), suite.name("delete-offsets")
+    offset = lambda: with_admin(lambda a: a.list_group_offsets({group: [at]}))[group][at].offset
+    with_admin(lambda a: a.alter_group_offsets(group, {at: OffsetAndMetadata(7, "", -1)}))
+    facts["before"] = offset()
+    with_admin(lambda a: a.delete_group_offsets(group, [at]))
+    facts["after"] = offset() < 0
+
+
+@suite.case
+def quorum(facts):
+    found = with_admin(lambda a: a.describe_metadata_quorum())["topics"][0]["partitions"][0]
+    voters = [voter["replica_id"] for voter in found["current_voters"]]
+    facts["voters"], facts["leader_is_a_voter"] = len(voters), found["leader_id"] in voters
 
 
 suite.run()

@@ -13,6 +13,10 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -20,6 +24,7 @@ from confluent_kafka.admin import (
     NewPartitions,
     NewTopic,
     OffsetSpec,
+    ResourcePatternType,
     ResourceType,
 )
 
@@ -557,6 +562,75 @@ def txn_offsets(facts):
         look = lambda: max(reader.committed([TopicPartition(name, 0)], 20)[0].offset, -1)
         facts[fact] = seen("the end of the transaction", look, 5 if fact == "committed" else -1)
     reader.close()
+
+
+@suite.case
+def kip848_of_two(facts):
+    name, group = topic("kip848-two", 4), suite.name("kip848-two")
+    one, two = NextMember(name, group), NextMember(name, group)
+    share([one, two], [2, 2])
+    facts["both"] = [len(one.assigned), len(two.assigned)]
+    one.close()
+    share([two], [4])
+    facts["alone"] = len(two.assigned)
+    two.close()
+
+
+class NextMember(Members):
+    """A member of a group of KIP-848: the broker says how often it must be heard."""
+
+    def __init__(self, name, group):
+        self.assigned = set()
+        self.consumer = consumer(**{"group.id": group, "group.protocol": "consumer"})
+        self.consumer.subscribe([name])
+        super().__init__(self._poll, self.consumer.close)
+        self.start()
+
+    def _poll(self):
+        self.consumer.poll(0.05)
+        self.assigned = {p.partition for p in self.consumer.assignment()}
+
+
+@suite.case
+def kip848_resume(facts):
+    name, group = topic("kip848-resume"), suite.name("kip848-resume")
+    fill(name, 10)
+    for when in ["first", "second"]:
+        one = consumer(**{"group.id": group, "group.protocol": "consumer"})
+        one.subscribe([name])
+        records = take(one, 5)
+        facts[when] = [m.offset() for m in records]
+        one.commit(message=records[-1], asynchronous=False)
+        if when == "first":
+            facts["committed"] = one.committed([TopicPartition(name, 0)], 30)[0].offset
+        one.close()
+
+
+@suite.case
+def acls(facts):
+    pattern = (ResourceType.TOPIC, suite.name("acls"), ResourcePatternType.LITERAL)
+    acl = AclBinding(*pattern, "User:alice", "*", AclOperation.READ, AclPermissionType.ALLOW)
+    any_of = AclBindingFilter(*pattern, None, None, AclOperation.ANY, AclPermissionType.ANY)
+    found = lambda: len(admin.describe_acls(any_of).result(30))
+    made(admin.create_acls([acl]))
+    facts["created"] = seen("the ACL", found, 1)
+    facts["deleted"] = len(made(admin.delete_acls([any_of]))[0])
+    facts["left"] = seen("no ACL", found, 0)
+
+
+@suite.case
+def broker_config_set(facts):
+    """A setting of the last broker alone."""
+    last = str(max(admin.list_topics(timeout=30).brokers))
+    key = "log.cleaner.backoff.ms"
+    for fact, operation, expected in [
+        ("set", AlterConfigOpType.SET, "15001"),
+        ("deleted", AlterConfigOpType.DELETE, "15000"),
+    ]:
+        entry = ConfigEntry(key, expected, incremental_operation=operation)
+        made(admin.incremental_alter_configs([ConfigResource(ResourceType.BROKER, last, incremental_configs=[entry])]))
+        look = lambda: made(admin.describe_configs([ConfigResource(ResourceType.BROKER, last)]))[0][key].value
+        facts[fact] = seen(fact, look, expected)
 
 
 suite.run()

@@ -1,5 +1,7 @@
 """One producer or one group consumer of librdkafka."""
 
+import time
+
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from lines import Spec, emit, error, finish, stop_signal
@@ -45,6 +47,63 @@ def produce(spec, stop):
     producer.flush(spec.flush)
 
 
+def transact(spec, stop):
+    """Transactions of one record per partition: what fails is aborted and tried again, a producer that is done for is made anew."""
+    producer, number, attempt = None, 0, 0
+    due = time.monotonic()
+    while not stop.wait(max(0, due - time.monotonic())):
+        due += spec.interval
+        try:
+            if producer is None:
+                producer = Producer({**config(spec), "transactional.id": spec.client})
+                producer.init_transactions(30)
+        except KafkaException as e:
+            error(e, True)
+            producer = None
+            continue
+        attempt += 1
+        end, usable = transaction(producer, spec, f"{spec.client}-{number}-{attempt}")
+        emit("txn", n=number, a=attempt, end=end)
+        if end != "aborted":
+            number += 1
+        if not usable:
+            producer = None
+
+
+def transaction(producer, spec, name):
+    """What became of it, and whether the producer can go on."""
+    asked = False
+    try:
+        producer.begin_transaction()
+        for p in range(spec.partitions):
+            producer.produce(spec.topic, f"{name}-{p}", partition=p)
+        asked = True
+        commit(producer)
+        return "committed", True
+    except KafkaException as e:
+        if not e.args[0].txn_requires_abort():
+            error(e, True)
+            return ("unknown" if asked else "aborted"), False
+        emit("note", msg=f"{name}: {e}")
+    try:
+        producer.abort_transaction(30)
+        return "aborted", True
+    except KafkaException as e:
+        error(e, True)
+        return ("unknown" if asked else "aborted"), False
+
+
+def commit(producer):
+    for _ in range(5):
+        try:
+            return producer.commit_transaction(30)
+        except KafkaException as e:
+            if not e.args[0].retriable():
+                raise
+            last = e
+    raise last
+
+
 def consume(spec, stop):
     consumer = Consumer({"group.id": spec.group, "auto.offset.reset": "earliest", **config(spec)})
     consumer.subscribe([spec.topic])
@@ -61,7 +120,7 @@ def main():
     spec = Spec()
     stop = stop_signal()
     try:
-        (produce if spec.mode == "produce" else consume)(spec, stop)
+        {"produce": produce, "transact": transact}.get(spec.mode, consume)(spec, stop)
     except Exception as e:
         error(e, True)
     finish()

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pointsman_testkit::drill::{self, Options, calm, pingpong};
+use pointsman_testkit::drill::{self, Options, calm, pingpong, transactions};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -11,9 +11,12 @@ fn main() -> ExitCode {
         "failover" => Options::parse(rest).and_then(|options| drill::failover(&options).map(drop)),
         "pingpong" => pingpong::Options::parse(rest).and_then(|options| pingpong::run(&options)),
         "calm" => calm::Options::parse(rest).and_then(|options| calm::run(&options).map(drop)),
+        "transactions" => {
+            transactions::options(rest).and_then(|options| transactions::run(&options).map(drop))
+        }
         _ => {
-            let usages = [drill::USAGE, pingpong::USAGE, calm::USAGE].join("\n");
-            Err(format!("expected failover, pingpong or calm\n{usages}"))
+            let usages = [drill::USAGE, pingpong::USAGE, calm::USAGE, transactions::USAGE].join("\n");
+            Err(format!("expected failover, pingpong, calm or transactions\n{usages}"))
         }
     };
     match outcome {

@@ -19,6 +19,8 @@ use crate::process::{Process, run_dir, wait_for};
 pub enum Mode {
     /// Produces at a steady rate, round robin over the partitions.
     Produce,
+    /// Writes transactions of one record per partition at a steady rate, and aborts and tries again what fails.
+    Transact,
     /// Consumes the topic as the only member of a group.
     Consume,
 }
@@ -90,6 +92,17 @@ pub enum Event {
         /// Value.
         v: String,
     },
+    /// A transaction has ended. Its records have the values `<client>-<n>-<attempt>-<partition>`.
+    Txn {
+        /// When.
+        t: u64,
+        /// Its number; one that is tried again keeps it.
+        n: u64,
+        /// Number of the attempt, over all transactions.
+        a: u64,
+        /// How it ended, as far as the application knows.
+        end: TxnEnd,
+    },
     /// The library reported an error to the application.
     Err {
         /// When.
@@ -111,6 +124,18 @@ pub enum Event {
         /// When.
         t: u64,
     },
+}
+
+/// How a transaction ended, as far as the application knows.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum TxnEnd {
+    /// The commit was acknowledged.
+    Committed,
+    /// It was aborted, or its commit never asked for.
+    Aborted,
+    /// The commit was asked for, and nobody said what became of it.
+    Unknown,
 }
 
 /// Libraries print −1 where a broker told no offset.

@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ClientKind;
+use super::{ClientKind, java};
 use crate::cache;
 use crate::kafka::Kafka;
 use crate::process::run;
 
 const LINES_PY: &str = include_str!("../../clients/python/lines.py");
 const REQUIREMENTS: &str = include_str!("../../clients/python/requirements.txt");
-const FRANZ: [(&str, &str); 3] = [
+const FRANZ: [(&str, &str); 4] = [
+    ("transact.go", include_str!("../../clients/franz/transact.go")),
     ("main.go", include_str!("../../clients/franz/main.go")),
     ("go.mod", include_str!("../../clients/franz/go.mod")),
     ("go.sum", include_str!("../../clients/franz/go.sum")),
@@ -43,6 +44,7 @@ impl Program {
 pub fn install(kind: ClientKind) -> Result<Program, String> {
     match kind {
         ClientKind::Java => Ok(Program::Java(Kafka::install()?)),
+        ClientKind::Java39 => java::driver("3.9.1"),
         ClientKind::Franz => franz(),
         ClientKind::Librdkafka => {
             python("driver_librdkafka.py", include_str!("../../clients/python/driver_librdkafka.py"))

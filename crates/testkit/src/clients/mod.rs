@@ -7,8 +7,9 @@
 
 mod driver;
 mod install;
+pub(crate) mod java;
 
-pub use driver::{Driver, DriverSpec, Event, Mode};
+pub use driver::{Driver, DriverSpec, Event, Mode, TxnEnd};
 pub use install::{Program, install};
 
 use std::str::FromStr;
@@ -19,8 +20,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClientKind {
-    /// Apache Kafka's own Java client.
+    /// Apache Kafka's own Java client, of the version of the brokers.
     Java,
+    /// The same, of the last version before 4.0.
+    Java39,
     /// librdkafka, through confluent-kafka for Python.
     Librdkafka,
     /// franz-go.
@@ -32,13 +35,14 @@ pub enum ClientKind {
 }
 
 impl ClientKind {
-    /// All of them, in the order of the tables.
+    /// The five libraries, in the order of the tables.
     pub const ALL: [Self; 5] = [Self::Java, Self::Librdkafka, Self::Franz, Self::KafkaPython, Self::Aiokafka];
 
     /// The name used in tables, options and client ids.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Java => "java",
+            Self::Java39 => "java-3.9",
             Self::Librdkafka => "librdkafka",
             Self::Franz => "franz",
             Self::KafkaPython => "kafka-python",
@@ -51,8 +55,9 @@ impl FromStr for ClientKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let names: Vec<&str> = Self::ALL.iter().map(|k| k.name()).collect();
-        let found = Self::ALL.into_iter().find(|k| k.name() == text);
+        let all = || Self::ALL.into_iter().chain([Self::Java39]);
+        let names: Vec<&str> = all().map(Self::name).collect();
+        let found = all().find(|k| k.name() == text);
         found.ok_or_else(|| format!("unknown client {text:?}; there are: {}", names.join(", ")))
     }
 }

@@ -3,7 +3,7 @@
 //! All programs use the same names and the same facts: numbers are protocol error codes, counts or milliseconds. What
 //! a library does not have stands in `without`.
 
-use super::Library::{self, Franz, KafkaPython, Librdkafka};
+use super::Library::{self, Franz, Java, Java28, Java39, KafkaPython, Librdkafka};
 
 /// What a case is about: a column of the client matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +14,11 @@ pub enum Feature {
     Consume,
     /// Classic consumer groups.
     Group,
-    /// Transactions: commit, abort, fencing, offsets in them.
+    /// Consumer groups of KIP-848.
+    NextGroup,
+    /// Share groups (KIP-932).
+    Share,
+    /// Transactions.
     Transactions,
     /// Topics, settings, records, groups and brokers through an admin client.
     Admin,
@@ -22,7 +26,15 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 5] = [Self::Produce, Self::Consume, Self::Group, Self::Transactions, Self::Admin];
+    pub const ALL: [Self; 7] = [
+        Self::Produce,
+        Self::Consume,
+        Self::Group,
+        Self::NextGroup,
+        Self::Share,
+        Self::Transactions,
+        Self::Admin,
+    ];
 
     /// The name used in the table.
     pub const fn name(self) -> &'static str {
@@ -30,6 +42,8 @@ impl Feature {
             Self::Produce => "produce",
             Self::Consume => "consume",
             Self::Group => "group",
+            Self::NextGroup => "KIP-848 group",
+            Self::Share => "share group",
             Self::Transactions => "transactions",
             Self::Admin => "admin",
         }
@@ -47,10 +61,12 @@ pub struct ClientCase {
     pub expect: &'static str,
     /// The libraries that cannot do it.
     pub without: &'static [Library],
+    /// The only ones that can; none: all.
+    pub only: &'static [Library],
 }
 
 const fn case(feature: Feature, name: &'static str, expect: &'static str) -> ClientCase {
-    ClientCase { name, feature, expect, without: &[] }
+    ClientCase { name, feature, expect, without: &[], only: &[] }
 }
 
 const fn produce(name: &'static str, expect: &'static str) -> ClientCase {
@@ -73,10 +89,20 @@ const fn admin(name: &'static str, expect: &'static str) -> ClientCase {
     case(Feature::Admin, name, expect)
 }
 
+/// One of a command-line tool.
+const fn tool(name: &'static str, expect: &'static str) -> ClientCase {
+    admin(name, expect).only(&[Library::Tools])
+}
+
 impl ClientCase {
     /// Whether a library has it.
     pub fn runs_with(&self, library: Library) -> bool {
-        !self.without.contains(&library)
+        match library.own_cases() {
+            Some(own) => own.contains(&self.name),
+            None => {
+                !self.without.contains(&library) && (self.only.is_empty() || self.only.contains(&library))
+            }
+        }
     }
 
     /// Whether it is in the fast part of the matrix: all that an application does from day to day.
@@ -88,7 +114,50 @@ impl ClientCase {
         self.without = libraries;
         self
     }
+
+    const fn only(mut self, libraries: &'static [Library]) -> Self {
+        self.only = libraries;
+        self
+    }
 }
+
+/// Further cases of the matrix alone: of apis that the embedded Kafka does not have.
+pub const MORE: &[ClientCase] = &[
+    case(Feature::NextGroup, "kip848_of_two", r#"{"both": [2, 2], "alone": 4}"#)
+        .only(&[Java, Franz, Librdkafka]),
+    case(
+        Feature::NextGroup,
+        "kip848_resume",
+        r#"{"first": [0, 1, 2, 3, 4], "committed": 5, "second": [5, 6, 7, 8, 9]}"#,
+    )
+    .only(&[Java, Librdkafka]),
+    case(Feature::NextGroup, "kip848_describe", r#"{"type": "Consumer", "members": 1, "assigned": 1}"#)
+        .only(&[Java]),
+    case(Feature::Share, "share_group", r#"{"read": 11, "state": "Empty"}"#).only(&[Java, Franz]),
+    case(Feature::Share, "share_release", r#"{"counts": [1, 2]}"#).only(&[Java]),
+    admin("acls", r#"{"created": 1, "deleted": 1, "left": 0}"#),
+    admin("broker_config_set", r#"{"set": "15001", "deleted": "15000"}"#),
+    admin("log_dirs", r#"{"brokers": 3, "replicas": 6}"#).without(&[Librdkafka]),
+    admin("delete_group_offsets", r#"{"before": 7, "after": true}"#).without(&[Librdkafka]),
+    admin("reassign", r#"{"moved": true, "under_way": 0}"#).only(&[Java, Java39, Java28]),
+    // The leader is the preferred one (84).
+    admin("elect_leaders", r#"{"error": 84}"#).only(&[Java, Java39, Java28]),
+    admin("list_offsets", r#"{"earliest": [0, 0], "latest": [4, 0]}"#).only(&[Java, Java39, Java28]),
+    admin("quorum", r#"{"voters": 3, "leader_is_a_voter": true}"#).only(&[Java, KafkaPython]),
+    tool("tool_topics", r#"{"partitions": 3, "listed": true, "deleted": true}"#),
+    tool("tool_configs", r#"{"set": true}"#),
+    tool("tool_console", r#"{"read": true}"#),
+    tool("tool_groups", r#"{"committed": "3", "lag": "0", "state": true, "reset": "0", "gone": true}"#),
+    tool("tool_acls", r#"{"listed": true, "left": false}"#),
+    tool("tool_offsets", r#"{"latest": "3", "earliest": "2"}"#),
+    tool("tool_log_dirs", r#"{"brokers": 3, "replicas": 6}"#),
+    tool("tool_quorum", r#"{"voters": 3}"#),
+    tool("tool_features", r#"{"transactions": "2"}"#),
+    tool("tool_reassign", r#"{"completed": true, "moved": true}"#),
+    tool("tool_transactions", r#"{"lists": true}"#),
+    tool("tool_api_versions", r#"{"brokers": 3}"#),
+    admin("features", r#"{"transaction.version": 2, "group.version": 1, "share.version": 1}"#).only(&[Java]),
+];
 
 /// The fast part of the matrix.
 const QUICK: &[&str] = &[
@@ -101,6 +170,12 @@ const QUICK: &[&str] = &[
     "from_timestamp",
     "group_resume",
     "group_of_two",
+    "kip848_of_two",
+    "share_group",
+    "txn_commit_abort",
+    "txn_offsets",
+    "acls",
+    "features",
 ];
 
 /// All cases.
@@ -176,5 +251,5 @@ pub const CASES: &[ClientCase] = &[
         "txn_admin",
         r#"{"listed": true, "state": "ongoing", "partitions": 1, "begun_at": 0, "stable_after": 2}"#,
     )
-    .without(&[Librdkafka, KafkaPython]),
+    .without(&[Librdkafka, KafkaPython, Java39, Java28]),
 ];

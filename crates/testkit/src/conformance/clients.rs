@@ -110,13 +110,18 @@ fn log_tail(prefix: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cases::{CASES, Feature};
+    use super::super::cases::{CASES, Feature, MORE};
     use super::*;
 
     #[test]
     fn every_expected_fact_must_be_observed() {
-        let case =
-            ClientCase { name: "a", feature: Feature::Produce, expect: r#"{"read": 3}"#, without: &[] };
+        let case = ClientCase {
+            name: "a",
+            feature: Feature::Produce,
+            expect: r#"{"read": 3}"#,
+            without: &[],
+            only: &[],
+        };
         let line = |ok, detail| Line { case: "a".to_owned(), ok, detail };
         assert!(judge(&case, Some(&line(true, json!({"read": 3, "more": 1})))).is_ok());
         assert!(judge(&case, Some(&line(true, json!({"read": 2})))).unwrap_err().contains("saw 2"));
@@ -126,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_is_expected_is_json() {
-        for case in CASES {
+        for case in CASES.iter().chain(MORE) {
             assert!(serde_json::from_str::<Value>(case.expect).is_ok_and(|v| v.is_object()), "{}", case.name);
         }
     }

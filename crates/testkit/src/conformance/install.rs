@@ -7,28 +7,35 @@ use std::process::Command;
 
 use super::Library;
 use crate::cache;
-use crate::clients::{self, ClientKind, Program};
+use crate::clients::{self, ClientKind, Program, java};
 use crate::kafka::Kafka;
+use crate::kafka::install::LINES;
 use crate::process::run;
 
-const JAVA: [(&str, &str); 5] = [
+const JAVA: [(&str, &str); 7] = [
+    // What only the newest client has comes first.
+    ("NewCases.java", include_str!("../../clients/java/conformance/NewCases.java")),
+    ("AclCases.java", include_str!("../../clients/java/conformance/AclCases.java")),
+    ("TransactionCases.java", include_str!("../../clients/java/conformance/TransactionCases.java")),
     ("Conformance.java", include_str!("../../clients/java/conformance/Conformance.java")),
     ("AdminCases.java", include_str!("../../clients/java/conformance/AdminCases.java")),
     ("GroupCases.java", include_str!("../../clients/java/conformance/GroupCases.java")),
     ("LogCases.java", include_str!("../../clients/java/conformance/LogCases.java")),
-    ("TransactionCases.java", include_str!("../../clients/java/conformance/TransactionCases.java")),
 ];
-const PYTHON: [(&str, &str); 3] = [
+const PYTHON: [(&str, &str); 5] = [
+    ("conformance_aiokafka.py", include_str!("../../clients/python/conformance_aiokafka.py")),
+    ("conformance_tools.py", include_str!("../../clients/python/conformance_tools.py")),
     ("conformance.py", include_str!("../../clients/python/conformance.py")),
     ("conformance_librdkafka.py", include_str!("../../clients/python/conformance_librdkafka.py")),
     ("conformance_kafka_python.py", include_str!("../../clients/python/conformance_kafka_python.py")),
 ];
-const FRANZ: [(&str, &str); 7] = [
+const FRANZ: [(&str, &str); 8] = [
+    ("next.go", include_str!("../../clients/franz/conformance/next.go")),
+    ("transaction.go", include_str!("../../clients/franz/conformance/transaction.go")),
     ("main.go", include_str!("../../clients/franz/conformance/main.go")),
     ("admin.go", include_str!("../../clients/franz/conformance/admin.go")),
     ("group.go", include_str!("../../clients/franz/conformance/group.go")),
     ("log.go", include_str!("../../clients/franz/conformance/log.go")),
-    ("transaction.go", include_str!("../../clients/franz/conformance/transaction.go")),
     ("go.mod", include_str!("../../clients/franz/conformance/go.mod")),
     ("go.sum", include_str!("../../clients/franz/conformance/go.sum")),
 ];
@@ -37,9 +44,13 @@ const FRANZ: [(&str, &str); 7] = [
 pub(super) fn install(library: Library) -> Result<Program, String> {
     match library {
         Library::Java => java(),
+        Library::Java39 => older_java("3.9.1"),
+        Library::Java28 => older_java("2.8.2"),
         Library::Librdkafka => python(ClientKind::Librdkafka, "conformance_librdkafka.py"),
         Library::KafkaPython => python(ClientKind::KafkaPython, "conformance_kafka_python.py"),
         Library::Franz => franz(),
+        Library::Aiokafka => python(ClientKind::Aiokafka, "conformance_aiokafka.py"),
+        Library::Tools => tools(),
     }
 }
 
@@ -71,6 +82,13 @@ fn java() -> Result<Program, String> {
     Ok(Program::Native(PathBuf::from(tool.get_program()), args.map(PathBuf::from).collect()))
 }
 
+/// Brings the line protocol along, which the installed Kafka has for the newest client.
+fn older_java(version: &str) -> Result<Program, String> {
+    Kafka::available()?;
+    let sources: Vec<(&str, &str)> = JAVA[1..].iter().copied().chain([LINES]).collect();
+    java::program(version, "Conformance", &sources)
+}
+
 fn class_path(tool: &Command) -> Result<OsString, String> {
     let after = tool.get_args().skip_while(|arg| *arg != "-cp").nth(1);
     after.map(ToOwned::to_owned).ok_or_else(|| "a Java command without a class path".to_owned())
@@ -86,6 +104,18 @@ fn python(kind: ClientKind, name: &str) -> Result<Program, String> {
         PYTHON.iter().try_for_each(|(name, text)| cache::write(&dir.join(name), text))
     })?;
     Ok(Program::Native(interpreter, vec![PathBuf::from("-u"), dir.join(name)]))
+}
+
+/// Told how to run a class of Kafka.
+fn tools() -> Result<Program, String> {
+    Kafka::available()?;
+    let java = Kafka::install()?.tool("");
+    let Program::Native(python, mut args) = python(ClientKind::KafkaPython, "conformance_tools.py")? else {
+        return Err("expected a Python program".to_owned());
+    };
+    args.push(PathBuf::from(java.get_program()));
+    args.extend(java.get_args().filter(|arg| !arg.is_empty()).map(PathBuf::from));
+    Ok(Program::Native(python, args))
 }
 
 fn franz() -> Result<Program, String> {

@@ -9,25 +9,48 @@ use crate::clients::Program;
 pub enum Library {
     /// Apache Kafka's Java client, of the version of the broker.
     Java,
+    /// The same of 3.9.
+    Java39,
+    /// The same of 2.8.
+    Java28,
     /// librdkafka, through confluent-kafka for Python.
     Librdkafka,
     /// franz-go.
     Franz,
     /// kafka-python.
     KafkaPython,
+    /// aiokafka.
+    Aiokafka,
+    /// Kafka's own command-line tools.
+    Tools,
 }
 
 impl Library {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 4] = [Self::Java, Self::Librdkafka, Self::Franz, Self::KafkaPython];
+    pub const ALL: [Self; 8] = [
+        Self::Java,
+        Self::Java39,
+        Self::Java28,
+        Self::Tools,
+        Self::Librdkafka,
+        Self::Franz,
+        Self::KafkaPython,
+        Self::Aiokafka,
+    ];
+    /// One version of each library: those that the embedded Kafka is measured with.
+    pub const EACH: [Self; 4] = [Self::Java, Self::Librdkafka, Self::Franz, Self::KafkaPython];
 
     /// The name used in tables, options and names of topics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Java => "java",
+            Self::Java39 => "java-3.9",
+            Self::Java28 => "java-2.8",
             Self::Librdkafka => "librdkafka",
             Self::Franz => "franz",
             Self::KafkaPython => "kafka-python",
+            Self::Aiokafka => "aiokafka",
+            Self::Tools => "tools",
         }
     }
 
@@ -35,9 +58,22 @@ impl Library {
     pub const fn title(self) -> &'static str {
         match self {
             Self::Java => "Java 4.3.1",
-            Self::Librdkafka => "librdkafka 2.16.1",
+            Self::Java39 => "Java 3.9.1",
+            Self::Java28 => "Java 2.8.2",
+            Self::Librdkafka => "librdkafka 2.16.0",
             Self::Franz => "franz-go 1.22.2",
             Self::KafkaPython => "kafka-python 3.0.12",
+            Self::Aiokafka => "aiokafka 0.14.0",
+            Self::Tools => "Kafka's tools 4.3.1",
+        }
+    }
+
+    /// The cases that its program has; `None`: all that do not say otherwise.
+    pub const fn own_cases(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Aiokafka => Some(AIOKAFKA),
+            Self::Tools => Some(TOOLS),
+            _ => None,
         }
     }
 
@@ -46,6 +82,44 @@ impl Library {
         super::install::install(self)
     }
 }
+
+const AIOKAFKA: &[&str] = &[
+    "codec_none",
+    "codec_gzip",
+    "codec_snappy",
+    "codec_lz4",
+    "codec_zstd",
+    "acks_0",
+    "acks_1",
+    "acks_all",
+    "idempotent",
+    "record_shapes",
+    "large_record",
+    "from_timestamp",
+    "from_offset",
+    "end_offsets",
+    "group_resume",
+    "group_of_two",
+    "txn_commit_abort",
+    "txn_open",
+    "txn_fencing",
+    "txn_offsets",
+];
+
+const TOOLS: &[&str] = &[
+    "tool_topics",
+    "tool_configs",
+    "tool_console",
+    "tool_groups",
+    "tool_acls",
+    "tool_offsets",
+    "tool_log_dirs",
+    "tool_quorum",
+    "tool_features",
+    "tool_reassign",
+    "tool_transactions",
+    "tool_api_versions",
+];
 
 impl FromStr for Library {
     type Err = String;

@@ -13,7 +13,7 @@ mod library;
 mod subject;
 mod verdict;
 
-pub use cases::{CASES, ClientCase, Feature};
+pub use cases::{CASES, ClientCase, Feature, MORE};
 pub use clients::{Task, run};
 pub use library::Library;
 pub use subject::Subject;

@@ -15,6 +15,7 @@ mod run;
 mod summary;
 mod table;
 mod tcp_switch;
+pub mod transactions;
 
 pub use options::{Fault, Options, USAGE, Via};
 pub use run::RunRecord;

@@ -104,7 +104,7 @@ impl ClientHistory {
             Event::Err { t, fatal, msg } => {
                 self.errors.push(AppError { at: *t, fatal: *fatal, message: msg.clone() });
             }
-            Event::Note { .. } | Event::Done { .. } => {}
+            Event::Txn { .. } | Event::Note { .. } | Event::Done { .. } => {}
         }
     }
 }

@@ -110,8 +110,17 @@ impl Admin {
 
     /// Every record of a topic up to its end offsets of now, whether committed or not.
     pub fn read_topic(&self, bootstrap: &str, topic: &str) -> Result<Vec<LogRecord>, String> {
+        self.read(json!({"op": "read", "bootstrap": bootstrap, "topic": topic}))
+    }
+
+    /// Every committed record of a topic up to its end offsets of now. An open transaction is an error.
+    pub fn read_committed(&self, bootstrap: &str, topic: &str) -> Result<Vec<LogRecord>, String> {
+        let isolation = "read_committed";
+        self.read(json!({"op": "read", "bootstrap": bootstrap, "topic": topic, "isolation": isolation}))
+    }
+
+    fn read(&self, request: Value) -> Result<Vec<LogRecord>, String> {
         let mut records = Vec::new();
-        let request = json!({"op": "read", "bootstrap": bootstrap, "topic": topic});
         self.call(request, |record| records.push(record))?;
         Ok(records)
     }

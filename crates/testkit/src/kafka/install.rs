@@ -13,11 +13,17 @@ use crate::process::{Process, run};
 const POM: &str = include_str!("../../kafka/pom.xml");
 const LOGGING: &str = include_str!("../../kafka/log4j2.properties");
 const TOOLS_LOGGING: &str = include_str!("../../kafka/log4j2-tools.properties");
-const SOURCES: [(&str, &str); 3] = [
+const SOURCES: [(&str, &str); 4] = [
     ("Lines.java", include_str!("../../clients/java/Lines.java")),
     ("Driver.java", include_str!("../../clients/java/Driver.java")),
+    ("Transactor.java", include_str!("../../clients/java/Transactor.java")),
     ("Admin.java", include_str!("../../clients/java/Admin.java")),
 ];
+
+/// The line protocol of Java programs.
+pub(crate) const LINES: (&str, &str) = SOURCES[0];
+/// The sources of the Java driver.
+pub(crate) const DRIVER: [(&str, &str); 3] = [SOURCES[0], SOURCES[1], SOURCES[2]];
 
 pub(super) fn available() -> Result<(), String> {
     for (program, arg) in [("java", "-version"), ("javac", "-version"), ("mvn", "-version")] {
@@ -63,7 +69,7 @@ fn prepare(home: &Path, libs: &Path) -> Result<(), String> {
 }
 
 /// Only jars: a directory on the class path would switch the class-data archive off without a word.
-fn jar_list(libs: &Path) -> Result<String, String> {
+pub(crate) fn jar_list(libs: &Path) -> Result<String, String> {
     let entries = fs::read_dir(libs).map_err(|e| format!("{}: {e}", libs.display()))?;
     let mut jars: Vec<String> = entries
         .filter_map(Result::ok)

@@ -5,7 +5,7 @@
 
 mod admin;
 mod cluster;
-mod install;
+pub(crate) mod install;
 mod ping;
 mod ports;
 mod spec;

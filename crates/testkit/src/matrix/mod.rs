@@ -15,7 +15,7 @@ pub use table::table;
 
 use std::io::Write;
 
-use crate::conformance::{CASES, ClientCase, Library};
+use crate::conformance::{CASES, ClientCase, Library, MORE};
 use crate::process::last_lines;
 
 /// Runs the matrix and prints the table. An error names the differences.
@@ -44,5 +44,5 @@ pub fn test(stage: &Stage, clients: &[Library], quick: bool) -> Tested {
 /// The cases of a library; `quick`: those that say most about a proxy in the least time.
 fn cases(library: Library, quick: bool) -> Vec<&'static ClientCase> {
     let wanted = |case: &&ClientCase| case.runs_with(library) && (!quick || case.quick());
-    CASES.iter().filter(wanted).collect()
+    CASES.iter().chain(MORE).filter(wanted).collect()
 }

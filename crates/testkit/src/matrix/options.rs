@@ -8,7 +8,8 @@ use crate::conformance::Library;
 /// How to call it.
 pub const USAGE: &str = "\
 cargo xtask matrix [options]
-  --clients a,b         default all: java, librdkafka, franz, kafka-python
+  --clients a,b         default all: java, java-3.9, java-2.8, tools, librdkafka, franz,
+                        kafka-python, aiokafka
   --shape a,b           of slots (a port for each slot) and one (one port for everything); default both
   --quick               only the cases that the gate runs
   --binary FILE         the pointsman to test, default: cargo build";

@@ -57,7 +57,7 @@ fn conform(subject: &mut dyn Subject, known: &[Difference]) {
     let begun = Instant::now();
     let mut findings = std::thread::scope(|scope| {
         let (bootstrap, filter) = (&bootstrap, &filter);
-        let clients = Library::ALL.map(|library| scope.spawn(move || clients(library, bootstrap, filter)));
+        let clients = Library::EACH.map(|library| scope.spawn(move || clients(library, bootstrap, filter)));
         let raw = raw::run(&context, raw::GENTLE, filter);
         clients.into_iter().flat_map(|c| c.join().expect("no panic")).chain(raw).collect::<Vec<_>>()
     });

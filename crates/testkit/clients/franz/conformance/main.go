@@ -29,6 +29,7 @@ type suite struct {
 	Bootstrap string   `json:"bootstrap"`
 	Prefix    string   `json:"prefix"`
 	Cases     []string `json:"cases"`
+	kgo       *kgo.Client
 	admin     *kadm.Client
 }
 
@@ -45,7 +46,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	s.admin = kadm.NewClient(client)
+	s.kgo, s.admin = client, kadm.NewClient(client)
 	names := make(chan string)
 	var running sync.WaitGroup
 	for range workers {

@@ -30,20 +30,16 @@ final class AdminCases {
         c.cases.put("unknown_topic", this::unknownTopic);
     }
 
-    private TopicDescription describe(String topic) throws Exception {
-        return Conformance.get(c.admin.describeTopics(List.of(topic)).allTopicNames()).get(topic);
-    }
-
     private void topicLifecycle(ObjectNode facts) throws Exception {
         String topic = c.topic("lifecycle", 3, Map.of());
-        eventually(0, () -> describe(topic));
-        TopicDescription made = describe(topic);
+        eventually(0, () -> c.describe(topic));
+        TopicDescription made = c.describe(topic);
         facts.put("partitions", made.partitions().size());
         facts.put("replicas", made.partitions().get(0).replicas().size());
         facts.put("again", Conformance.error(() -> Conformance.get(
                 c.admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all())));
         Conformance.get(c.admin.deleteTopics(List.of(topic)).all());
-        facts.put("deleted", eventually(3, () -> describe(topic)));
+        facts.put("deleted", eventually(3, () -> c.describe(topic)));
     }
 
     /** The error, which another broker may not give at once. */
@@ -62,7 +58,7 @@ final class AdminCases {
         long deadline = System.nanoTime() + 10_000_000_000L;
         int partitions;
         do {
-            partitions = describe(topic).partitions().size();
+            partitions = c.describe(topic).partitions().size();
         } while (partitions != 3 && System.nanoTime() < deadline);
         facts.put("partitions", partitions);
         facts.put("fewer", Conformance.error(() -> Conformance.get(

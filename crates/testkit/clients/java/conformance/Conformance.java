@@ -9,8 +9,10 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.DescribeTopicsResult;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetOutOfRangeException;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -43,6 +45,19 @@ public final class Conformance {
         new LogCases(this).add();
         new GroupCases(this).add();
         new TransactionCases(this).add();
+        new AclCases(this).add();
+        newCases();
+    }
+
+    /** Compiled only where the client has what they need. */
+    private void newCases() {
+        try {
+            ((Runnable) Class.forName("NewCases").getDeclaredConstructor(Conformance.class).newInstance(this)).run();
+        } catch (ClassNotFoundException e) {
+            // An older client.
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException(e);
+        }
     }
 
     public static void main(String[] args) throws Exception {
@@ -105,6 +120,29 @@ public final class Conformance {
             Thread.sleep(20);
         }
         return name;
+    }
+
+    TopicDescription describe(String topic) throws Exception {
+        DescribeTopicsResult described = admin.describeTopics(List.of(topic));
+        KafkaFuture<Map<String, TopicDescription>> all = cast(either(described, "allTopicNames", "all"));
+        return get(all).get(topic);
+    }
+
+    /** Calls the first of these methods that this version of the client has. */
+    static Object either(Object of, String... names) throws ReflectiveOperationException {
+        for (String name : names) {
+            try {
+                return of.getClass().getMethod(name).invoke(of);
+            } catch (NoSuchMethodException e) {
+                // The next one.
+            }
+        }
+        throw new NoSuchMethodException(String.join(" or ", names));
+    }
+
+    @SuppressWarnings("unchecked")
+    static <T> T cast(Object what) {
+        return (T) what;
     }
 
     static <T> T get(KafkaFuture<T> future) throws Exception {

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.BooleanSupplier;
-import org.apache.kafka.clients.admin.GroupListing;
+import org.apache.kafka.clients.admin.ConsumerGroupListing;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -173,21 +173,25 @@ final class GroupCases {
         String group = c.name("groups");
         try (Member one = new Member(topic, group, CLASSIC)) {
             await("one has all", () -> one.partitions() == 2);
-            facts.put("listed", Conformance.get(c.admin.listGroups().all()).stream()
-                    .map(GroupListing::groupId).anyMatch(group::equals));
+            facts.put("listed", Conformance.get(c.admin.listConsumerGroups().all()).stream()
+                    .map(ConsumerGroupListing::groupId).anyMatch(group::equals));
             var described = describe(group);
-            facts.put("state", described.groupState().toString().toLowerCase(Locale.ROOT));
+            facts.put("state", state(described));
             facts.put("members", described.members().size());
             facts.put("not_empty", Conformance.error(() -> Conformance.get(c.admin.deleteConsumerGroups(List.of(group)).all())));
         }
-        facts.put("after", describe(group).groupState().toString().toLowerCase(Locale.ROOT));
+        facts.put("after", state(describe(group)));
         Conformance.get(c.admin.deleteConsumerGroups(List.of(group)).all());
-        facts.put("gone", Conformance.get(c.admin.listGroups().all()).stream()
-                .map(GroupListing::groupId).noneMatch(group::equals));
+        facts.put("gone", Conformance.get(c.admin.listConsumerGroups().all()).stream()
+                .map(ConsumerGroupListing::groupId).noneMatch(group::equals));
     }
 
     private org.apache.kafka.clients.admin.ConsumerGroupDescription describe(String group) throws Exception {
         return Conformance.get(c.admin.describeConsumerGroups(List.of(group)).all()).get(group);
+    }
+
+    private static String state(Object described) throws ReflectiveOperationException {
+        return Conformance.either(described, "groupState", "state").toString().toLowerCase(Locale.ROOT);
     }
 
     private void offsets(ObjectNode facts) throws Exception {

@@ -2,13 +2,9 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.HashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import org.apache.kafka.clients.admin.AbortTransactionSpec;
-import org.apache.kafka.clients.admin.ProducerState;
-import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -19,7 +15,7 @@ import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidProducerEpochException;
 import org.apache.kafka.common.errors.ProducerFencedException;
 
-/** Transactions: commits, aborts, fencing, offsets, and what administrators see of them. */
+/** Transactions: commits, aborts, fencing, offsets. */
 final class TransactionCases {
     private final Conformance c;
 
@@ -32,10 +28,9 @@ final class TransactionCases {
         c.cases.put("txn_open", this::open);
         c.cases.put("txn_fencing", this::fencing);
         c.cases.put("txn_offsets", this::offsets);
-        c.cases.put("txn_admin", this::admin);
     }
 
-    private KafkaProducer<String, String> producer(String id) {
+    KafkaProducer<String, String> producer(String id) {
         KafkaProducer<String, String> producer = c.producer(Map.of("transactional.id", c.name(id)));
         producer.initTransactions();
         return producer;
@@ -49,7 +44,7 @@ final class TransactionCases {
         return consumer;
     }
 
-    private static void send(KafkaProducer<String, String> producer, String topic, String... values) throws Exception {
+    static void send(KafkaProducer<String, String> producer, String topic, String... values) throws Exception {
         for (String value : values) {
             producer.send(new ProducerRecord<>(topic, 0, null, value)).get(30, TimeUnit.SECONDS);
         }
@@ -71,7 +66,7 @@ final class TransactionCases {
     }
 
     /** Markers are written after the commit is answered. */
-    private long stable(String topic, long expected) throws Exception {
+    long stable(String topic, long expected) throws Exception {
         long deadline = System.nanoTime() + 20_000_000_000L;
         while (end(topic, "read_committed") != expected && System.nanoTime() < deadline) {
             Thread.sleep(20);
@@ -172,29 +167,6 @@ final class TransactionCases {
                 return offset;
             }
             Thread.sleep(20);
-        }
-    }
-
-    private void admin(ObjectNode facts) throws Exception {
-        String topic = c.topic("txn-admin", 1, Map.of());
-        String id = c.name("txn-admin");
-        try (KafkaProducer<String, String> producer = producer("txn-admin")) {
-            producer.beginTransaction();
-            send(producer, topic, "a");
-            facts.put("listed", Conformance.get(c.admin.listTransactions().all()).stream()
-                    .anyMatch(listing -> listing.transactionalId().equals(id)));
-            TransactionDescription described =
-                    Conformance.get(c.admin.describeTransactions(List.of(id)).all()).get(id);
-            facts.put("state", described.state().toString().toLowerCase(Locale.ROOT));
-            facts.put("partitions", described.topicPartitions().size());
-            TopicPartition at = Conformance.at(topic, 0);
-            ProducerState state =
-                    Conformance.get(c.admin.describeProducers(List.of(at)).all()).get(at).activeProducers().get(0);
-            facts.put("begun_at", state.currentTransactionStartOffset().getAsLong());
-            AbortTransactionSpec abort = new AbortTransactionSpec(
-                    at, state.producerId(), (short) state.producerEpoch(), state.coordinatorEpoch().orElse(0));
-            Conformance.get(c.admin.abortTransaction(abort).all());
-            facts.put("stable_after", stable(topic, 2));
         }
     }
 }

@@ -68,10 +68,15 @@ impl Default for Options {
 impl Options {
     /// Reads the arguments after `drill pingpong`.
     pub fn parse(args: &[String]) -> Result<Self, String> {
+        Self::default().read(args, USAGE)
+    }
+
+    /// Reads arguments over these defaults.
+    pub(in crate::drill) fn read(self, args: &[String], usage: &str) -> Result<Self, String> {
         let mut args = args.iter();
-        let mut options = Self::default();
+        let mut options = self;
         while let Some(name) = args.next() {
-            let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
+            let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{usage}"));
             match name.as_str() {
                 "--switches" => options.switches = number(name, value()?)?,
                 "--seed" => {
@@ -90,7 +95,7 @@ impl Options {
                 "--mirror" => options.mirror = true,
                 "--without" => options.without = mechanisms(name, value()?)?,
                 "--json" => options.json = true,
-                _ => return Err(format!("unknown option {name}\n{USAGE}")),
+                _ => return Err(format!("unknown option {name}\n{usage}")),
             }
         }
         Ok(options)
