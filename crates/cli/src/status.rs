@@ -132,6 +132,9 @@ fn render_virtual(virtual_cluster: &Value, now_ms: u64, table: &mut Table) {
     if virtual_cluster["pinned"].as_bool() == Some(true) {
         line.add(" by command", Colour::Warn);
     }
+    if let Some(cluster) = virtual_cluster["draining"]["cluster"].as_str() {
+        line.add(format!(", consumers still on {cluster}"), Colour::Warn);
+    }
     line.add(format!("   {}   {connections} connections", text(&virtual_cluster["listen"])), Colour::Plain);
     table.push(line);
     let chain: Vec<&str> = list(&virtual_cluster["chain"]).iter().map(text).collect();

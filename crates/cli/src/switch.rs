@@ -1,14 +1,16 @@
 //! `pointsman switch`: asks a running process to switch, and waits until it has.
 
 use crate::{args::SwitchArgs, http};
+use pointsman_core::limits::CONSUMER_DRAIN_MAX;
 use serde_json::{Value, json};
 use std::{
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-/// A switch takes milliseconds; one whose connections do not follow, a quarter of a second; one that waits for a copy, up to 20 s.
-const DONE: Duration = Duration::from_secs(30);
+/// A switch takes milliseconds; one whose connections do not follow, a quarter of a second; one that waits for a copy, up to 20 s, and
+/// consumers may stay for longer.
+const DONE: Duration = CONSUMER_DRAIN_MAX.saturating_add(Duration::from_secs(10));
 const AGAIN: Duration = Duration::from_millis(20);
 
 /// How it ended.
@@ -89,17 +91,21 @@ fn accepted(admin: &str, code: u16, body: &str) -> Result<Value, String> {
 }
 
 /// What the status says of the switch; `None`: it is still under way. The history has a switch when its cluster is active, and
-/// that is after no connection uses anything older any more.
+/// that is after no connection uses anything older any more; consumers follow when nothing is drained.
 fn outcome(status: &str, name: &str, decided: &Value, begun: Instant) -> Option<Outcome> {
     let status: Value = serde_json::from_str(status).unwrap_or_default();
     let virtual_cluster = status["virtual_clusters"].as_array()?.iter().find(|v| v["name"] == name)?;
     let of_decision = |s: &&Value| s["generation"].as_u64() >= decided["generation"].as_u64();
     let switch = virtual_cluster["switches"].as_array()?.iter().rev().find(of_decision)?;
+    if !virtual_cluster["draining"].is_null() {
+        return None;
+    }
     let cluster = |key: &str| switch[key].as_str().unwrap_or("none").to_owned();
     let words =
         format!("{name}: {} → {}, generation {}", cluster("from"), cluster("to"), switch["generation"]);
     if switch["to"] == decided["to"] {
-        return Some(Outcome::Done(format!("{words}, in {} ms", begun.elapsed().as_millis())));
+        let drain = drain_words(&switch["drain"]);
+        return Some(Outcome::Done(format!("{words}, in {} ms{drain}", begun.elapsed().as_millis())));
     }
     let wanted = decided["to"].as_str().unwrap_or("none");
     let why = match switch["cause"].as_str() {
@@ -107,6 +113,13 @@ fn outcome(status: &str, name: &str, decided: &Value, begun: Instant) -> Option<
         _ => "it lost quorum meanwhile",
     };
     Some(Outcome::Unsure(format!("{words}, not {wanted}: {why}")))
+}
+
+/// How consumers followed, where they stayed for a while.
+fn drain_words(drain: &Value) -> String {
+    let Some(ended) = drain["ended"].as_str() else { return String::new() };
+    let took = drain["took_ms"].as_f64().unwrap_or(0.0);
+    format!("; consumers followed {took:.0} ms after produces ({ended})")
 }
 
 /// A name as one part of a path.
@@ -136,11 +149,26 @@ mod tests {
         let behind = json!({ "generation": 9, "from": "a", "to": "a", "cause": "behind" });
         let words = "main: a → a, generation 9, not b: it lacked records; see the log";
         assert_eq!(of(&json!([behind])), Some(Outcome::Unsure(words.into())));
+        let drained = json!({ "took_ms": 320.0, "ended": "complete" });
+        let mut followed = entry(9, json!("b"));
+        followed["drain"] = drained;
+        let words = "ms; consumers followed 320 ms after produces (complete)";
+        assert!(matches!(of(&json!([followed])), Some(Outcome::Done(w)) if w.ends_with(words)));
         let lost = of(&json!([entry(9, Value::Null)]));
         assert_eq!(
             lost,
             Some(Outcome::Unsure("main: a → none, generation 9, not b: it lost quorum meanwhile".into()))
         );
+    }
+
+    #[test]
+    fn a_switch_is_not_over_while_consumers_stay() {
+        let decided = json!({ "generation": 8, "from": "a", "to": "b" });
+        let switches = json!([{ "generation": 9, "from": "a", "to": "b" }]);
+        let draining = json!({ "cluster": "a", "leaving": false });
+        let status =
+            json!({ "virtual_clusters": [{ "name": "main", "switches": switches, "draining": draining }] });
+        assert_eq!(outcome(&status.to_string(), "main", &decided, Instant::now()), None);
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use pointsman_core::{
     config::{Positions, Replication, Scope},
-    failover::Reason,
+    failover::{Ended, Reason},
     status::{
-        BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, Stranded, StrandedTopic,
-        SwitchPointStatus, SwitchStatus, VirtualClusterStatus,
+        BrokerStatus, ClusterStatus, DrainStatus, DrainingStatus, SlotStatus, StandbyDifferences, Status,
+        Stranded, StrandedTopic, SwitchPointStatus, SwitchStatus, VirtualClusterStatus,
     },
     topology::TopicDifference,
 };
@@ -50,6 +50,7 @@ pub(crate) fn status() -> Status {
         reason: "primary lost quorum".into(),
         decided_in_ms: Some(250.0),
         stranded: Some(stranded.clone()),
+        drain: Some(DrainStatus { took_ms: 2000.0, ended: Ended::Deadline }),
     };
     let differences = vec![
         TopicDifference::Missing { topic: "orders".into() },
@@ -79,6 +80,8 @@ pub(crate) fn status() -> Status {
             chain: vec!["primary".into(), "secondary".into()],
             active: Some("secondary".into()),
             pinned: false,
+            draining: Some(DrainingStatus { cluster: "primary".into(), leaving: true }),
+            drains: Ended::ALL.map(|e| (e, u64::from(e == Ended::Deadline))).into(),
             connections: 1,
             slots: vec![slot(0, Some("4@b0:9092")), slot(1, None)],
             switches_total: 1,

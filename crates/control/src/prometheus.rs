@@ -155,6 +155,20 @@ pub const FAMILIES: &[Family] = &[
         },
     ),
     family(
+        "pointsman_consumers_draining",
+        "gauge",
+        "1 while consumers stay on a cluster that produces have left.",
+        |i, p| {
+            virtuals(i, p, |v| Some(flag(v.draining.is_some())));
+        },
+    ),
+    family(
+        "pointsman_consumer_drains_total",
+        "counter",
+        "Times that consumers stayed on a cluster that produces had left, by how it ended.",
+        drains,
+    ),
+    family(
         "pointsman_stranded_records",
         "gauge",
         "Records that groups have not read on a cluster that traffic left, estimated.",
@@ -311,6 +325,15 @@ fn switches(input: &Input<'_>, page: &mut Page) {
         for (cause, switches) in &virtual_cluster.switches_by_cause {
             let labels = [("virtual_cluster", &*virtual_cluster.name), ("cause", cause.word())];
             page.sample(&labels, number(*switches));
+        }
+    }
+}
+
+fn drains(input: &Input<'_>, page: &mut Page) {
+    for virtual_cluster in &input.status.virtual_clusters {
+        for (ended, drains) in &virtual_cluster.drains {
+            let labels = [("virtual_cluster", &*virtual_cluster.name), ("ended", ended.word())];
+            page.sample(&labels, number(*drains));
         }
     }
 }

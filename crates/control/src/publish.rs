@@ -2,9 +2,10 @@
 
 use crate::reconcile::{Chain, Watched};
 use pointsman_core::{
+    failover,
     offer::Offer,
     producer_ids::ProducerIds,
-    snapshot::{Active, Cluster, Snapshot, VirtualCluster},
+    snapshot::{Active, Cluster, Consumers, Snapshot, VirtualCluster},
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -38,6 +39,7 @@ fn virtual_cluster(generation: u64, chain: &Chain, clusters: &[Watched], ours: &
         }),
         chain: shared,
         switching: chain.machine.switching(),
+        consumers: consumers(chain),
         offer: Arc::new(offer(generation, members(), ours)),
         topic_ids: chain.topic_ids.clone(),
         replication: config.replication,
@@ -51,6 +53,17 @@ fn virtual_cluster(generation: u64, chain: &Chain, clusters: &[Watched], ours: &
 fn producer_ids(chain: &Chain) -> ProducerIds {
     let ids = ProducerIds::new(&chain.config.name, chain.machine.term());
     if chain.config.replication.keeps_offsets() { ids.kept() } else { ids }
+}
+
+fn consumers(chain: &Chain) -> Consumers {
+    match chain.machine.consumers() {
+        failover::Consumers::Together => Consumers::Together,
+        failover::Consumers::Wait => Consumers::Wait,
+        failover::Consumers::Stay { on, leaving } => {
+            let staying = chain.handover.staying(&chain.config.name, on, leaving);
+            staying.map_or(Consumers::Together, Consumers::Stay)
+        }
+    }
 }
 
 /// What all clusters that ever spoke can do, in the versions that Pointsman speaks; nothing before one spoke. Features are the

@@ -75,6 +75,8 @@ pub const ALL_TOPICS_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a switch waits for connections that still use an older snapshot. They are cut off by then: a lease of a
 /// request in flight is checked when its answer is released.
 pub const FENCE_WAIT: Duration = Duration::from_millis(250);
+/// Longest `consumer_drain`. Groups that were asked to leave send no heartbeats: this is well below their session timeout of 45 s.
+pub const CONSUMER_DRAIN_MAX: Duration = Duration::from_secs(30);
 /// Added to the epoch base at each switch on top of the highest epoch seen: what may pass unseen until the fence has.
 pub const EPOCH_MARGIN: i32 = 1024;
 /// A broker that has not reached a metadata quorum for so long is unhealthy. KRaft needs up to 2 s to notice a dead
@@ -92,6 +94,10 @@ pub const SWITCH_POINT: usize = 200_000;
 /// Room for what is known of groups, per virtual cluster: a spot of 16 bytes for each (group, partition, cluster), and some for
 /// names. 8 MiB, or 10,000 groups with 20 partitions each on two clusters.
 pub const GROUP_POSITIONS: usize = 1 << 19;
+/// Partitions of which it is known, for one connection and while its cluster is drained, how far it has read: 8 bytes each.
+pub const READER_PARTITIONS: usize = 20_000;
+/// Members of groups, per virtual cluster, of which it is known when they were last heard of: about 150 bytes each.
+pub const MEMBERS_HEARD: usize = 100_000;
 /// Switches that the state store remembers per virtual cluster.
 pub const SWITCH_HISTORY: usize = 100;
 /// Connections to the admin API: a dashboard, a scraper, an operator, and some to spare.

@@ -364,6 +364,7 @@ fn failover_words(failover: &FailoverConfig) -> Vec<(&'static str, String)> {
         ("failback", failback.into()),
         ("hold", duration_text(failover.hold)),
         ("catch_up", duration_text(failover.catch_up)),
+        ("consumer_drain", duration_text(failover.consumer_drain)),
     ]
 }
 

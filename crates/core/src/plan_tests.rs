@@ -77,6 +77,7 @@ impl Seeded {
                 failback: self.pick(&[Failback::Automatic, Failback::Manual]),
                 hold: Duration::from_secs(self.below(2) as u64),
                 catch_up: Duration::from_secs(self.below(2) as u64),
+                consumer_drain: Duration::from_secs(self.below(2) as u64),
             },
             replication: self.pick(&[Replication::None, Replication::IdenticalOffsets]),
             positions: self.pick(&[Positions::SwitchPoint, Positions::Committed]),
@@ -159,7 +160,7 @@ clusters:
 virtual_clusters:
   main:
     { listen: 127.0.0.1:9092, slots: 2, advertise: kafka.example.com, chain: [primary, third],
-      failover: { failback: manual, hold: 1m }, positions: committed }
+      failover: { failback: manual, hold: 1m, consumer_drain: 0s }, positions: committed }
 ",
     );
 
@@ -173,7 +174,7 @@ virtual_clusters:
         "cluster third: added, with bootstrap_servers [c0:9092, c1:9092]",
         "virtual cluster main: advertise 127.0.0.1 → kafka.example.com",
         "virtual cluster main: chain [primary, secondary] → [primary, third]",
-        "virtual cluster main: failover failback automatic → manual, hold 30s → 1m",
+        "virtual cluster main: failover failback automatic → manual, hold 30s → 1m, consumer_drain 2s → 0s",
         "virtual cluster main: positions switch_point → committed",
     ];
     assert_eq!(plan.words(), expected);

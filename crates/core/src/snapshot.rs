@@ -6,9 +6,10 @@
 use crate::{
     config::{Address, Positions, Replication},
     offer::Offer,
-    offsets::{EndsCell, Groups, SwitchPoint},
+    offsets::{EndsCell, Groups, Readers, SwitchPoint},
     passthrough::View,
     producer_ids::ProducerIds,
+    rules::Side,
     topic_ids::TopicIds,
     topology::TopologyCell,
 };
@@ -63,6 +64,8 @@ pub struct VirtualCluster {
     /// Without an active cluster: a switch is under way and another one follows within a moment, so requests wait for it.
     /// Otherwise no cluster is available, and requests are refused at once.
     pub switching: bool,
+    /// Which cluster serves consumers.
+    pub consumers: Consumers,
     /// What ApiVersions offers.
     pub offer: Arc<Offer>,
     /// Virtual topic ids. Shared between snapshots.
@@ -75,6 +78,53 @@ pub struct VirtualCluster {
     pub groups: Arc<Groups>,
     /// In passthrough mode: where each slot leads.
     pub passthrough: Option<View>,
+}
+
+/// Which cluster serves fetches and groups.
+#[derive(Debug, Clone, Default)]
+pub enum Consumers {
+    /// The active one.
+    #[default]
+    Together,
+    /// The one that produces have left at a planned move, until its logs are read.
+    Stay(Box<Staying>),
+    /// None for a moment: they follow when nobody uses the old one any more.
+    Wait,
+}
+
+/// A cluster that is drained.
+#[derive(Debug, Clone)]
+pub struct Staying {
+    /// The cluster, as it was when it was active.
+    pub on: Active,
+    /// Whether groups are asked to commit and to join again.
+    pub leaving: bool,
+    /// How far connections have read. Shared between snapshots.
+    pub readers: Arc<Readers>,
+}
+
+impl VirtualCluster {
+    /// The cluster that serves this side.
+    pub fn serving(&self, side: Side) -> Option<&Active> {
+        match (&self.consumers, side) {
+            (Consumers::Stay(staying), Side::Consume) => Some(&staying.on),
+            (Consumers::Wait, Side::Consume) => None,
+            _ => self.active.as_ref(),
+        }
+    }
+
+    /// Whether no cluster serves this side, but one will within a moment.
+    pub fn waits(&self, side: Side) -> bool {
+        match (&self.consumers, side) {
+            (Consumers::Wait, Side::Consume) => true,
+            _ => self.switching && self.serving(side).is_none(),
+        }
+    }
+
+    /// What consumers stay on, while they are not where produces are.
+    pub fn staying(&self) -> Option<&Staying> {
+        if let Consumers::Stay(staying) = &self.consumers { Some(staying) } else { None }
+    }
 }
 
 /// The active cluster of a chain.

@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Positions, Replication, Scope},
-    failover::Reason,
+    failover::{Ended, Reason},
     topology::TopicDifference,
 };
 use serde::Serialize;
@@ -78,6 +78,10 @@ pub struct VirtualClusterStatus {
     pub active: Option<Arc<str>>,
     /// Whether an operator's command holds the active cluster, so that no automatic failback leaves it.
     pub pinned: bool,
+    /// The cluster that consumers stay on after a planned move, until they have read what is there.
+    pub draining: Option<DrainingStatus>,
+    /// Drains that are over, by how they ended, since the process started; every end is there.
+    pub drains: BTreeMap<Ended, u64>,
     /// Client connections now.
     pub connections: u64,
     /// Slot → broker of the active cluster.
@@ -135,9 +139,30 @@ pub struct SwitchStatus {
     pub reason: String,
     /// Milliseconds from the first sign of trouble to the published decision, where there was one.
     pub decided_in_ms: Option<f64>,
-    /// What was unread on the cluster before, where there was one.
+    /// What was unread on the cluster before, where there was one. While consumers are still there, it is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stranded: Option<Stranded>,
+    /// How long consumers stayed on the cluster before, if they did and have left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainStatus>,
+}
+
+/// A drain under way.
+#[derive(Debug, Clone, Serialize)]
+pub struct DrainingStatus {
+    /// The cluster.
+    pub cluster: Arc<str>,
+    /// Whether groups are asked to commit and to join again.
+    pub leaving: bool,
+}
+
+/// A drain that is over.
+#[derive(Debug, Clone, Serialize, serde::Deserialize, PartialEq)]
+pub struct DrainStatus {
+    /// Milliseconds from the move of produces to that of consumers.
+    pub took_ms: f64,
+    /// How it ended.
+    pub ended: Ended,
 }
 
 /// Records that a cluster took and that groups had not read when traffic left it. An estimate: the end offsets last polled, less

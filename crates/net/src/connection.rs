@@ -27,12 +27,11 @@ use pointsman_core::{
     Now, limits,
     metrics::CloseReason,
     session::{
-        Close, Output, Session,
+        Close, Output, Peer, Session,
         stream::{Intake, STREAM_HEAD},
     },
     signal::Failure,
     snapshot::Snapshot,
-    topology::NodeId,
 };
 use pointsman_wire::frame;
 use std::{
@@ -61,8 +60,8 @@ pub(crate) struct Connection {
     /// Wakes the task when something concerns all connections.
     herald: Listening,
     mark: Mark,
-    /// Generation to report once what was answered before it has left.
-    adopted: Option<u64>,
+    /// Generation to report once what was answered before it has left: so many bytes in all.
+    adopted: Option<(u64, u64)>,
     input: BytesMut,
     output: WriteQueue,
     upstreams: Upstreams,
@@ -78,7 +77,7 @@ pub(crate) struct Connection {
     reading: bool,
     draining: bool,
     /// The broker that gets records which the kernel has under way.
-    moving: Option<NodeId>,
+    moving: Option<Peer>,
     /// The kernel has moved records of the last large request.
     large: bool,
     /// The client closed its side: what it had sent is delivered until then.
@@ -156,8 +155,8 @@ impl Connection {
         }
         let mut moved = self.serve_client(cx);
         let mut next = 0;
-        while let Some(node) = self.upstreams.node(next) {
-            moved |= self.serve_upstream(node, cx);
+        while let Some(peer) = self.upstreams.peer(next) {
+            moved |= self.serve_upstream(peer, cx);
             next += 1;
         }
         moved |= self.write_client(cx);
@@ -174,6 +173,7 @@ impl Connection {
     fn adopt_snapshot(&mut self) {
         if self.snapshots.has_changed().unwrap_or(false) {
             let snapshot = self.snapshots.borrow_and_update().clone();
+            let answered_before = self.output.gone + self.output.len as u64;
             match snapshot.virtual_cluster(&self.shared.name) {
                 Some(virtual_cluster) => {
                     self.session.adopt(virtual_cluster.clone(), self.now, &mut self.said);
@@ -181,7 +181,8 @@ impl Connection {
                 }
                 None => self.close(CloseReason::Drained, "the virtual cluster is gone".into()),
             }
-            self.adopted = Some(snapshot.generation);
+            // What consumers who stay are answered afterwards does not hold it up.
+            self.adopted = Some((snapshot.generation, answered_before));
         }
         if self.session.topology_moved() {
             self.tick();
@@ -228,42 +229,42 @@ impl Connection {
         next.map(|at| self.shared.instant(at))
     }
 
-    fn serve_upstream(&mut self, node: NodeId, cx: &mut Context<'_>) -> bool {
-        let Some(upstream) = self.upstreams.get_mut(node) else { return false };
+    fn serve_upstream(&mut self, peer: Peer, cx: &mut Context<'_>) -> bool {
+        let Some(upstream) = self.upstreams.get_mut(peer) else { return false };
         let written = match upstream.poll_write(cx) {
             Ok(written) => written,
-            Err(error) => return self.upstream_failed(node, &error),
+            Err(error) => return self.upstream_failed(peer, &error),
         };
         if self.output.len >= limits::DOWNSTREAM_QUEUE {
             return written;
         }
         // What is left from the last read may have its turn now.
         if std::mem::take(&mut upstream.paused) {
-            self.consume(node);
+            self.consume(peer);
         }
-        if let Some(moved) = self.move_down(node, cx) {
+        if let Some(moved) = self.move_down(peer, cx) {
             return moved || written;
         }
-        let Some(upstream) = self.upstreams.get_mut(node).filter(|u| !u.paused) else { return written };
+        let Some(upstream) = self.upstreams.get_mut(peer).filter(|u| !u.paused) else { return written };
         match upstream.poll_read(cx) {
             Poll::Pending => written,
             Poll::Ready(Ok(n)) => {
-                self.consume(node);
-                if let Some(upstream) = self.upstreams.get_mut(node) {
+                self.consume(peer);
+                if let Some(upstream) = self.upstreams.get_mut(peer) {
                     upstream.has_read(n);
                 }
                 true
             }
-            Poll::Ready(Err(error)) => self.upstream_failed(node, &error),
+            Poll::Ready(Err(error)) => self.upstream_failed(peer, &error),
         }
     }
 
     /// Takes in what came from a broker, frame by frame.
-    fn consume(&mut self, node: NodeId) {
+    fn consume(&mut self, peer: Peer) {
         while self.closing.is_none() {
-            let Some(upstream) = self.upstreams.get_mut(node) else { return };
+            let Some(upstream) = self.upstreams.get_mut(peer) else { return };
             if upstream.stream.is_some() {
-                if !self.pass_through(node) {
+                if !self.pass_through(peer) {
                     return;
                 }
                 continue;
@@ -271,17 +272,17 @@ impl Connection {
             let Some(prefix) = upstream.input.first_chunk::<4>() else { return };
             let size = match frame::frame_size(*prefix, limits::MAX_RESPONSE) {
                 Ok(size) => size,
-                Err(error) => return self.close(CloseReason::BadResponse, format!("broker {node}: {error}")),
+                Err(error) => return self.close(CloseReason::BadResponse, format!("broker {peer}: {error}")),
             };
-            match self.session.intake(node, size) {
+            match self.session.intake(peer, size) {
                 Intake::Collect if upstream.input.len() >= size + 4 => {
                     upstream.large = false;
                     let frame = upstream.input.split_to(size + 4);
-                    self.session.response(node, frame, self.now, &mut self.said);
+                    self.session.response(peer, frame, self.now, &mut self.said);
                     self.apply();
                 }
                 Intake::Collect => return,
-                Intake::Stream if upstream.input.len() >= STREAM_HEAD => self.begin_stream(node),
+                Intake::Stream if upstream.input.len() >= STREAM_HEAD => self.begin_stream(peer),
                 Intake::Stream => return,
                 Intake::Wait => {
                     upstream.paused = true;
@@ -289,27 +290,27 @@ impl Connection {
                 }
                 Intake::TooLarge => {
                     let detail =
-                        format!("broker {node} sends {size} bytes, more than any answer to what was asked");
+                        format!("broker {peer} sends {size} bytes, more than any answer to what was asked");
                     return self.close(CloseReason::BadResponse, detail);
                 }
             }
         }
     }
 
-    fn begin_stream(&mut self, node: NodeId) {
-        let Some(upstream) = self.upstreams.get_mut(node) else { return };
-        match self.session.begin_stream(node, &mut upstream.input) {
+    fn begin_stream(&mut self, peer: Peer) {
+        let Some(upstream) = self.upstreams.get_mut(peer) else { return };
+        match self.session.begin_stream(peer, &mut upstream.input) {
             Ok(stream) => {
                 self.output.push(upstream.input.split_to(stream.body_at).freeze());
                 upstream.begin_stream(stream);
             }
-            Err(error) => self.close(CloseReason::BadResponse, format!("broker {node}: {error}")),
+            Err(error) => self.close(CloseReason::BadResponse, format!("broker {peer}: {error}")),
         }
     }
 
     /// Passes on what has come of a streamed response. Returns whether it is complete.
-    fn pass_through(&mut self, node: NodeId) -> bool {
-        let Some(upstream) = self.upstreams.get_mut(node) else { return false };
+    fn pass_through(&mut self, peer: Peer) -> bool {
+        let Some(upstream) = self.upstreams.get_mut(peer) else { return false };
         let Some(stream) = &mut upstream.stream else { return true };
         match stream.advance(&mut upstream.input) {
             Ok(n) => {
@@ -320,12 +321,12 @@ impl Connection {
                     return false;
                 }
                 upstream.stream = None;
-                self.session.end_stream(node, self.now, &mut self.said);
+                self.session.end_stream(peer, self.now, &mut self.said);
                 self.apply();
                 true
             }
             Err(error) => {
-                self.close(CloseReason::BadResponse, format!("broker {node}: {error}"));
+                self.close(CloseReason::BadResponse, format!("broker {peer}: {error}"));
                 false
             }
         }
@@ -334,17 +335,17 @@ impl Connection {
     /// Carries out what the session said.
     fn apply(&mut self) {
         let mut said = std::mem::take(&mut self.said);
-        for node in said.drop_links.drain(..) {
-            if self.upstreams.remove(node).is_some() {
+        for peer in said.drop_links.drain(..) {
+            if self.upstreams.remove(peer).is_some() {
                 self.shared.metrics.upstreams.dec();
             }
         }
         for outgoing in said.sends.drain(..) {
-            if self.upstreams.get_mut(outgoing.node).is_none() {
-                self.upstreams.insert(self.connect(outgoing.node));
+            if self.upstreams.get_mut(outgoing.to).is_none() {
+                self.upstreams.insert(self.connect(outgoing.to));
                 self.shared.metrics.upstreams.inc();
             }
-            if let Some(upstream) = self.upstreams.get_mut(outgoing.node) {
+            if let Some(upstream) = self.upstreams.get_mut(outgoing.to) {
                 upstream.push(outgoing);
             }
         }
@@ -361,27 +362,27 @@ impl Connection {
         self.said = said;
     }
 
-    fn connect(&self, node: NodeId) -> Upstream {
-        let address = self.session.address(node);
+    fn connect(&self, peer: Peer) -> Upstream {
+        let address = self.session.address(peer);
         let shared = self.shared.clone();
         let connecting = async move {
             let address = address.ok_or_else(|| io::Error::other("the broker's address is not known"))?;
             shared.names.dial(&address).await
         };
-        Upstream::new(node, Box::pin(connecting))
+        Upstream::new(peer, Box::pin(connecting))
     }
 
     /// Returns that something has changed.
-    fn upstream_failed(&mut self, node: NodeId, error: &io::Error) -> bool {
-        let Some(upstream) = self.upstreams.remove(node) else { return true };
+    fn upstream_failed(&mut self, peer: Peer, error: &io::Error) -> bool {
+        let Some(upstream) = self.upstreams.remove(peer) else { return true };
         self.shared.metrics.upstreams.dec();
         if upstream.stream.is_some() {
-            let detail = format!("broker {node} went away within a response: {error}");
+            let detail = format!("broker {peer} went away within a response: {error}");
             self.close(CloseReason::UpstreamFailed, detail);
             return true;
         }
         let failure: Failure = dial::failure(error);
-        self.session.link_failed(node, upstream.unsent(), failure, self.now, &mut self.said);
+        self.session.link_failed(peer, upstream.unsent(), failure, self.now, &mut self.said);
         self.apply();
         true
     }
@@ -398,9 +399,10 @@ impl Connection {
         if written > 0 {
             self.shared.metrics.bytes_out.add(written as u64);
         }
-        if self.output.is_empty()
-            && let Some(generation) = self.adopted.take()
+        if let Some((generation, until)) = self.adopted
+            && self.output.gone >= until
         {
+            self.adopted = None;
             self.mark.advance(generation);
         }
         written > 0

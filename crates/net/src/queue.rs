@@ -17,6 +17,8 @@ pub(crate) struct WriteQueue {
     written: usize,
     /// Bytes that are not gone.
     pub(crate) len: usize,
+    /// Bytes that are gone, in all.
+    pub(crate) gone: u64,
 }
 
 /// Frames written with one system call at most.
@@ -55,6 +57,7 @@ impl WriteQueue {
 
     fn advance(&mut self, n: usize) -> usize {
         self.len -= n;
+        self.gone += n as u64;
         self.written += n;
         let mut gone = 0;
         while self.frames.front().is_some_and(|f| f.len() <= self.written) {

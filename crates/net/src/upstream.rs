@@ -9,8 +9,7 @@ use crate::{
 use bytes::BytesMut;
 use pointsman_core::{
     limits,
-    session::{Outgoing, stream::Stream},
-    topology::NodeId,
+    session::{Outgoing, Peer, stream::Stream},
 };
 use std::{
     collections::VecDeque,
@@ -31,7 +30,7 @@ enum State {
 
 /// A broker's connection with its queues.
 pub(crate) struct Upstream {
-    node: NodeId,
+    peer: Peer,
     state: State,
     /// Bytes from the broker that are not consumed yet.
     pub(crate) input: BytesMut,
@@ -50,9 +49,9 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    pub(crate) fn new(node: NodeId, connecting: Connecting) -> Self {
+    pub(crate) fn new(peer: Peer, connecting: Connecting) -> Self {
         Self {
-            node,
+            peer,
             state: State::Connecting(connecting),
             input: BytesMut::new(),
             stream: None,
@@ -173,34 +172,34 @@ impl Upstream {
     }
 }
 
-/// The connections to brokers of one client connection: few, in the order of their node ids.
+/// The connections to brokers of one client connection: few, in the order of their brokers.
 #[derive(Default)]
 pub(crate) struct Upstreams(Vec<Upstream>);
 
 impl Upstreams {
-    fn find(&self, node: NodeId) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&node, |u| u.node)
+    fn find(&self, peer: Peer) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&peer, |u| u.peer)
     }
 
-    pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Upstream> {
-        self.find(node).ok().map(|at| &mut self.0[at])
+    pub(crate) fn get_mut(&mut self, peer: Peer) -> Option<&mut Upstream> {
+        self.find(peer).ok().map(|at| &mut self.0[at])
     }
 
-    /// In place of a former one to the same node.
+    /// In place of a former one to the same broker.
     pub(crate) fn insert(&mut self, upstream: Upstream) {
-        match self.find(upstream.node) {
+        match self.find(upstream.peer) {
             Ok(at) => self.0[at] = upstream,
             Err(at) => self.0.insert(at, upstream),
         }
     }
 
-    pub(crate) fn remove(&mut self, node: NodeId) -> Option<Upstream> {
-        self.find(node).ok().map(|at| self.0.remove(at))
+    pub(crate) fn remove(&mut self, peer: Peer) -> Option<Upstream> {
+        self.find(peer).ok().map(|at| self.0.remove(at))
     }
 
-    /// The node of the connection of that number.
-    pub(crate) fn node(&self, number: usize) -> Option<NodeId> {
-        self.0.get(number).map(|u| u.node)
+    /// The broker of the connection of that number.
+    pub(crate) fn peer(&self, number: usize) -> Option<Peer> {
+        self.0.get(number).map(|u| u.peer)
     }
 
     pub(crate) fn len(&self) -> usize {

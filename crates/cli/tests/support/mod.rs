@@ -1,6 +1,8 @@
 //! A running `pointsman`, as users start it: the binary, a configuration file, real sockets.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod ground;
+
 use pointsman_testkit::{
     kafka::{Cluster, free_ports},
     process::{Process, wait_for},

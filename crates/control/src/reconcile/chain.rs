@@ -5,10 +5,10 @@ use crate::{clock::Clock, publish::cluster_id, state::VirtualState};
 use pointsman_core::{
     Now,
     config::{VirtualClusterConfig, duration_text},
-    failover::{Machine, Reason, Switch},
+    failover::{Drained, Ended, Machine, Reason, Switch},
     health::{Standing, Verdict},
     limits::SWITCH_HISTORY,
-    status::SwitchStatus,
+    status::{DrainStatus, Stranded, SwitchStatus},
     topic_ids::TopicIds,
 };
 use std::{
@@ -33,6 +33,8 @@ pub(crate) struct Chain {
     pub(crate) switches_total: u64,
     /// Every cause is there.
     pub(crate) switches_by_cause: BTreeMap<Reason, u64>,
+    /// Every end is there.
+    pub(crate) drains: BTreeMap<Ended, u64>,
 }
 
 impl Chain {
@@ -56,6 +58,7 @@ impl Chain {
             switches: state.map(|s| s.switches.iter().rev().cloned().collect()).unwrap_or_default(),
             switches_total: state.map_or(0, |s| s.switches_total),
             switches_by_cause: by_cause,
+            drains: Ended::ALL.map(|ended| (ended, 0)).into(),
             config,
         }
     }
@@ -71,7 +74,10 @@ impl Chain {
     pub(crate) fn remember(&mut self, switch: &Switch, clusters: &[Watched], now: Now) {
         let decided = switch.trouble.map(|at| now.saturating_sub(at).as_secs_f64() * 1e3);
         let left = switch.from.as_ref().filter(|from| switch.to.as_ref() != Some(from));
-        let left = left.and_then(|from| clusters.iter().find(|c| c.config.name == *from));
+        // While consumers stay there, nothing is left.
+        let left = left
+            .filter(|_| !self.machine.trailing())
+            .and_then(|from| clusters.iter().find(|c| c.config.name == *from));
         let entry = SwitchStatus {
             generation: switch.generation,
             at_ms: Clock::unix_ms(),
@@ -83,6 +89,7 @@ impl Chain {
             stranded: left
                 .filter(|_| !self.config.replication.keeps_offsets())
                 .map(|cluster| self.handover.left(&cluster.shared, switch.to.is_some())),
+            drain: None,
         };
         self.keep(entry, switch.reason);
     }
@@ -99,7 +106,15 @@ impl Chain {
             "switch: {}",
             entry.reason
         );
-        if let Some(stranded) = entry.stranded.as_ref().filter(|s| s.records > 0) {
+        self.tell_stranded(entry.stranded.as_ref());
+        self.switches.push_front(entry);
+        self.switches.truncate(SWITCH_HISTORY);
+        self.switches_total += 1;
+        *self.switches_by_cause.entry(cause).or_default() += 1;
+    }
+
+    fn tell_stranded(&self, stranded: Option<&Stranded>) {
+        if let Some(stranded) = stranded.filter(|s| s.records > 0) {
             tracing::warn!(
                 virtual_cluster = &*self.config.name,
                 cluster = stranded.cluster,
@@ -108,10 +123,24 @@ impl Chain {
                 stranded.records
             );
         }
-        self.switches.push_front(entry);
-        self.switches.truncate(SWITCH_HISTORY);
-        self.switches_total += 1;
-        *self.switches_by_cause.entry(cause).or_default() += 1;
+    }
+
+    /// Logs the end of a drain, and remembers it with its switch.
+    pub(crate) fn remember_drain(&mut self, drained: &Drained) {
+        let (stranded, took_ms) = (self.handover.drained(), drained.took.as_secs_f64() * 1e3);
+        tracing::info!(
+            virtual_cluster = &*self.config.name,
+            cluster = &*drained.cluster,
+            took_ms = took_ms.round(),
+            ended = drained.ended.word(),
+            "consumers follow"
+        );
+        self.tell_stranded(stranded.as_ref());
+        *self.drains.entry(drained.ended).or_default() += 1;
+        if let Some(entry) = self.switches.iter_mut().find(|s| s.generation == drained.switch) {
+            entry.stranded = stranded;
+            entry.drain = Some(DrainStatus { took_ms: took_ms.round(), ended: drained.ended });
+        }
     }
 
     fn words(&self, switch: &Switch, clusters: &[Watched]) -> String {

@@ -3,8 +3,11 @@
 
 use crate::state::VirtualState;
 use pointsman_core::{
-    offsets::{Backlog, Groups, LogOffsets, SwitchPoint},
-    snapshot::Cluster,
+    Now,
+    failover::Era,
+    offsets::{Backlog, Groups, LogOffsets, Readers, SwitchPoint},
+    producer_ids::ProducerIds,
+    snapshot::{Active, Cluster, Staying},
     status::{Stranded, StrandedTopic, SwitchPointStatus},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -21,6 +24,30 @@ pub(crate) struct Handover {
     before: u64,
     /// Clusters that traffic has left, as it left them last.
     left: BTreeMap<Arc<str>, Left>,
+    drained: Option<Drained>,
+}
+
+/// A cluster that consumers stay on.
+struct Drained {
+    cluster: Arc<Cluster>,
+    /// Its own switch point.
+    point: Arc<SwitchPoint>,
+    readers: Arc<Readers>,
+    /// When produces had left it for good.
+    begun: Now,
+    /// Where its logs ended then, once that was polled.
+    ends: Option<LogOffsets>,
+}
+
+/// How far a drain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Something is not read yet, or that is not known.
+    Behind,
+    /// Everything was fetched; some group has not committed it, or has members that were not asked to leave yet.
+    Read,
+    /// Everything was fetched and committed, and nobody is left.
+    Committed,
 }
 
 struct Left {
@@ -38,6 +65,7 @@ impl Handover {
             since: state.map_or(0, |s| s.failover.since),
             before: 0,
             left: BTreeMap::new(),
+            drained: None,
         }
     }
 
@@ -79,10 +107,68 @@ impl Handover {
     /// were on it.
     pub(crate) fn left(&mut self, cluster: &Cluster, taken_over: bool) -> Stranded {
         let since = if taken_over { self.before } else { self.since };
-        let left = Left { since, ends: cluster.ends.freeze() };
+        // Of a cluster that was drained the ends are exact.
+        let exact = self.drained.as_ref().filter(|d| d.cluster.name == cluster.name);
+        let ends = exact.and_then(|d| d.ends.clone()).unwrap_or_else(|| cluster.ends.freeze());
+        let left = Left { since, ends };
         let stranded = self.count(&cluster.name, &left);
         self.left.insert(cluster.name.clone(), left);
         stranded
+    }
+
+    /// Consumers are to stay on this cluster when produces leave it.
+    pub(crate) fn stay(&mut self, cluster: Arc<Cluster>) {
+        let (point, readers) = (self.point.clone(), Arc::default());
+        self.drained = Some(Drained { cluster, point, readers, begun: Now::MAX, ends: None });
+    }
+
+    /// Produces have left the cluster that consumers stay on.
+    pub(crate) fn begin_drain(&mut self, now: Now) {
+        if let Some(drained) = &mut self.drained {
+            drained.begun = now;
+        }
+    }
+
+    /// What snapshots say of the cluster that consumers stay on.
+    pub(crate) fn staying(&self, name: &str, on: &Era, leaving: bool) -> Option<Box<Staying>> {
+        let drained = self.drained.as_ref()?;
+        let on = Active {
+            cluster: drained.cluster.clone(),
+            since: on.since,
+            epoch_base: on.epoch_base,
+            producer_ids: ProducerIds::new(name, on.term),
+            switch_point: drained.point.clone(),
+        };
+        Some(Box::new(Staying { on, leaving, readers: drained.readers.clone() }))
+    }
+
+    /// How far consumers are on the cluster that they stay on; `since`: generation that had made it active.
+    pub(crate) fn progress(&mut self, since: u64) -> Progress {
+        let Some(drained) = &mut self.drained else { return Progress::Behind };
+        let ends = &drained.cluster.ends;
+        if drained.ends.is_none() && ends.polled().is_some_and(|at| at >= drained.begun) {
+            drained.ends = Some(ends.freeze());
+        }
+        let Some(ends) = &drained.ends else { return Progress::Behind };
+        if drained.readers.behind(ends) > 0 {
+            return Progress::Behind;
+        }
+        let name = &drained.cluster.name;
+        let done = self.groups.members() == 0 && self.groups.uncommitted(name, since, ends) == 0;
+        if done { Progress::Committed } else { Progress::Read }
+    }
+
+    /// A drain is over: what is unread.
+    pub(crate) fn drained(&mut self) -> Option<Stranded> {
+        let cluster = self.drained.as_ref()?.cluster.clone();
+        let stranded = self.left(&cluster, true);
+        self.drained = None;
+        Some(stranded)
+    }
+
+    /// Consumers have followed to the active cluster. What is below this base is of the other one.
+    pub(crate) fn consumers_moved(&mut self, epoch_base: i32) {
+        self.point = Arc::new(SwitchPoint { epoch_base, ..SwitchPoint::clone(&self.point) });
     }
 
     /// What is unread now on each cluster that was left.

@@ -1,7 +1,7 @@
 //! The loop: events in, machines stepped, actions carried out.
 
 use super::{
-    Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, moves::Moves,
+    Surroundings, catch_up::CatchUp, chain::Chain, cluster::Watched, handover::Progress, moves::Moves,
     passthrough::only_passed_through, status,
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 use pointsman_core::{
     Now,
     config::{Address, Config, VirtualClusterConfig},
-    failover::{Action, Input, Machine, Moment},
+    failover::{Action, Consumers, Input, Machine, Moment},
     health::{BrokerState, Outcome},
     limits::FENCE_WAIT,
     offer::Offer,
@@ -33,6 +33,8 @@ const RESERVE: u64 = 1_000;
 const STORE_WAIT: Duration = Duration::from_secs(2);
 /// Longest time without a look around.
 const IDLE: Duration = Duration::from_secs(1);
+/// Time between two looks at how far consumers are on a cluster that is drained.
+const DRAIN_LOOK: Duration = Duration::from_millis(25);
 
 /// What the tasks of the control plane report.
 #[derive(Debug)]
@@ -163,7 +165,9 @@ impl Reconciler {
         let probes = self.clusters.iter().filter_map(|c| c.health.next_due());
         let machines = self.chains.iter().filter_map(|c| c.machine.deadline());
         let slots = self.chains.iter().filter_map(|c| c.passthrough.as_ref()?.deadline());
-        probes.chain(machines).chain(slots).min().unwrap_or(Now::MAX).min(self.around.clock.now() + IDLE)
+        let drains = self.chains.iter().any(|c| c.machine.trailing());
+        let longest = if drains { DRAIN_LOOK } else { IDLE };
+        probes.chain(machines).chain(slots).min().unwrap_or(Now::MAX).min(self.around.clock.now() + longest)
     }
 
     fn take(&mut self, event: Event) {
@@ -274,6 +278,7 @@ impl Reconciler {
         for chain in 0..self.chains.len() {
             self.chains[chain].handover.groups.set_time(now);
             self.tell(chain);
+            self.look_at_drain(chain);
             if self.chains[chain].machine.deadline().is_some_and(|at| at <= now) {
                 self.step(chain, Input::Timer);
             }
@@ -283,6 +288,18 @@ impl Reconciler {
         let outgrown = self.clusters.iter().any(Watched::outgrew_state);
         if half_used || outgrown || self.chains.iter().any(Chain::outgrew_state) {
             self.save();
+        }
+    }
+
+    /// Tells a machine how far consumers are on the cluster that they stay on.
+    fn look_at_drain(&mut self, chain: usize) {
+        let Chain { machine, handover, .. } = &mut self.chains[chain];
+        let (Consumers::Stay { on, .. }, Some(_)) = (machine.consumers(), machine.active()) else { return };
+        let switch = machine.since();
+        match handover.progress(on.since) {
+            Progress::Behind => {}
+            Progress::Read => self.step(chain, Input::Read { switch }),
+            Progress::Committed => self.step(chain, Input::Committed { switch }),
         }
     }
 
@@ -327,6 +344,7 @@ impl Reconciler {
                 if let Some(side) = &mut chain_.passthrough {
                     side.planned = chain_.machine.planned().is_some();
                 }
+                self.keep_consumers(chain);
                 self.publish(generation);
                 let ticket = self.save();
                 self.await_fence(chain, generation, ticket);
@@ -338,13 +356,49 @@ impl Reconciler {
                 if let Some(cluster) = self.cluster(&cluster) {
                     cluster.refresher.refresh();
                 }
+                self.begin_drain(chain);
             }
             Action::Close { generation } => self.publish(generation),
+            Action::Announce { generation } => self.publish(generation),
+            Action::FenceConsumers { generation } => {
+                self.publish(generation);
+                let ticket = self.save();
+                self.await_fence(chain, generation, ticket);
+            }
+            Action::MoveConsumers { generation, epoch_base } => {
+                self.chains[chain].handover.consumers_moved(epoch_base);
+                self.publish(generation);
+                self.save();
+            }
+            Action::Drained(drained) => {
+                self.chains[chain].remember_drain(&drained);
+                self.save();
+            }
             Action::Report(switch) => {
                 let now = self.around.clock.now();
                 self.chains[chain].remember(&switch, &self.clusters, now);
                 self.save();
             }
+        }
+    }
+
+    /// Consumers may stay on what produces are about to leave.
+    fn keep_consumers(&mut self, chain: usize) {
+        let Consumers::Stay { on, .. } = self.chains[chain].machine.consumers() else { return };
+        let name = on.cluster.clone();
+        if let Some(shared) = self.cluster(&name).map(|c| c.shared.clone()) {
+            self.chains[chain].handover.stay(shared);
+        }
+    }
+
+    /// Produces have left the cluster that consumers stay on: where its logs end is polled once more, and does not move any more.
+    fn begin_drain(&mut self, chain: usize) {
+        let now = self.around.clock.now();
+        let Consumers::Stay { on, .. } = self.chains[chain].machine.consumers() else { return };
+        let name = on.cluster.clone();
+        self.chains[chain].handover.begin_drain(now);
+        if let Some(cluster) = self.cluster(&name) {
+            drop(cluster.poller.asker().poll());
         }
     }
 

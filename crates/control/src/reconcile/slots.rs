@@ -82,6 +82,11 @@ impl Reconciler {
             }
             Action::Activate { generation, .. } | Action::Close { generation } => self.publish(generation),
             Action::Report(switch) => self.remember_slot(chain, slot, &switch),
+            // In passthrough nothing tells consumers from producers: the configuration gives them no time to stay.
+            Action::Announce { generation }
+            | Action::FenceConsumers { generation }
+            | Action::MoveConsumers { generation, .. } => self.publish(generation),
+            Action::Drained(_) => {}
         }
     }
 
@@ -95,6 +100,7 @@ impl Reconciler {
             reason: self.slot_words(slot, switch),
             decided_in_ms: None,
             stranded: None,
+            drain: None,
         };
         self.chains[chain].keep(entry, switch.reason);
         self.save();

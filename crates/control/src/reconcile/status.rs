@@ -4,9 +4,13 @@ use super::{chain::Chain, cluster::Watched, passthrough::broker_of, run::Reconci
 use pointsman_core::{
     Now,
     config::Address,
+    failover::Consumers,
     health::BrokerView,
     passthrough::{Slot, View},
-    status::{BrokerStatus, ClusterStatus, SlotStatus, StandbyDifferences, Status, VirtualClusterStatus},
+    status::{
+        BrokerStatus, ClusterStatus, DrainingStatus, SlotStatus, StandbyDifferences, Status,
+        VirtualClusterStatus,
+    },
     topology::{Topology, compare_topics},
 };
 use std::sync::Arc;
@@ -61,6 +65,8 @@ fn virtual_cluster(chain: &Chain, reconciler: &Reconciler) -> VirtualClusterStat
         chain: chain.config.chain.clone(),
         active: active(chain),
         pinned: chain.machine.pinned(),
+        draining: draining(chain),
+        drains: chain.drains.clone(),
         connections: metrics.map_or(0, |(_, m)| m.connections.value()),
         slots: slot_list(chain, reconciler),
         switches_total: chain.switches_total,
@@ -72,6 +78,13 @@ fn virtual_cluster(chain: &Chain, reconciler: &Reconciler) -> VirtualClusterStat
         switch_point: chain.handover.point_status(),
         stranded: chain.handover.stranded(),
         topic_differences: differences(chain, reconciler),
+    }
+}
+
+fn draining(chain: &Chain) -> Option<DrainingStatus> {
+    match chain.machine.consumers() {
+        Consumers::Stay { on, leaving } => Some(DrainingStatus { cluster: on.cluster.clone(), leaving }),
+        Consumers::Together | Consumers::Wait => None,
     }
 }
 

@@ -81,8 +81,8 @@ mod tests {
     use super::*;
     use crate::state::VirtualState;
     use pointsman_core::{
-        failover::{Reason, Saved},
-        status::SwitchStatus,
+        failover::{Ended, Reason, Saved},
+        status::{DrainStatus, SwitchStatus},
     };
 
     fn store(name: &str) -> FileStore {
@@ -101,6 +101,7 @@ mod tests {
             reason: "quorum lost".into(),
             decided_in_ms: Some(12.3),
             stranded: None,
+            drain: Some(DrainStatus { took_ms: 12.0, ended: Ended::Complete }),
         };
         let saved = Saved {
             active: Some("b".into()),
@@ -109,6 +110,7 @@ mod tests {
             term: 1,
             pinned: false,
             forced: false,
+            trailing: true,
         };
         let main = VirtualState {
             failover: saved,

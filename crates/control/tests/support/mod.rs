@@ -84,7 +84,11 @@ pub(crate) fn config(primary: &Brokers, secondary: &Brokers) -> Config {
             slots: 3,
             advertise: "kafka.example.com".into(),
             chain: vec!["primary".into(), "secondary".into()],
-            failover: FailoverConfig { hold: ms(500), ..FailoverConfig::default() },
+            failover: FailoverConfig {
+                hold: ms(500),
+                consumer_drain: Duration::ZERO,
+                ..FailoverConfig::default()
+            },
             replication: Replication::default(),
             positions: Positions::default(),
         }],

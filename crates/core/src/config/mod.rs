@@ -268,6 +268,9 @@ pub struct FailoverConfig {
     /// How long a planned switch holds traffic until the other cluster has everything; 0: it does not wait. Default 5 s with a
     /// replication of identical offsets, otherwise always 0.
     pub catch_up: Duration,
+    /// How long consumers may stay on a cluster that a planned move leaves, to read what is there; zero: they move with produces.
+    /// At most [`CONSUMER_DRAIN_MAX`](crate::limits::CONSUMER_DRAIN_MAX). Default 2 s.
+    pub consumer_drain: Duration,
 }
 
 impl Default for FailoverConfig {
@@ -277,6 +280,7 @@ impl Default for FailoverConfig {
             failback: Failback::Automatic,
             hold: Duration::from_secs(30),
             catch_up: Duration::ZERO,
+            consumer_drain: Duration::from_secs(2),
         }
     }
 }

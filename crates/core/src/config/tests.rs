@@ -66,6 +66,7 @@ fn the_small_example_has_the_documented_defaults() {
                 failback: Failback::Automatic,
                 hold: Duration::from_secs(30),
                 catch_up: Duration::ZERO,
+                consumer_drain: Duration::from_secs(2),
             },
             replication: Replication::None,
             positions: Positions::SwitchPoint,
@@ -97,7 +98,7 @@ virtual_clusters:
     listen: 127.0.0.1:9092
     slots: 8
     chain: [srv, file]
-    failover: { automatic: false, scope: cluster, failback: manual, hold: 0s }
+    failover: { automatic: false, scope: cluster, failback: manual, hold: 0s, consumer_drain: 500ms }
     positions: earliest
   other: { listen: '[::1]:9092', chain: [file] }
   mirrored: { listen: '[::1]:9099', chain: [srv, file], replication: identical_offsets, failover: { catch_up: 2s } }
@@ -127,6 +128,7 @@ virtual_clusters:
     assert_eq!((main.ports, main.slots, &*main.advertise), ((9092, 9092), 8, "127.0.0.1"));
     assert_eq!((main.failover.automatic, main.failover.failback), (false, Failback::Manual));
     assert_eq!(main.failover.hold, Duration::ZERO);
+    assert_eq!(main.failover.consumer_drain, Duration::from_millis(500));
     assert_eq!((main.positions, other.positions), (Positions::Earliest, Positions::SwitchPoint));
     assert_eq!((main.replication, main.failover.catch_up), (Replication::None, Duration::ZERO));
     assert_eq!(

@@ -10,7 +10,10 @@ use super::{
     read::{Field, Keys, Table, words},
     yaml::Value,
 };
-use crate::{config::Failback, limits::MAX_SLOTS};
+use crate::{
+    config::Failback,
+    limits::{CONSUMER_DRAIN_MAX, MAX_SLOTS},
+};
 use std::{
     net::{IpAddr, Ipv4Addr},
     sync::Arc,
@@ -34,7 +37,8 @@ const VIRTUAL: Keys = Keys {
     ],
     later: &["tls", "sasl", "routes"],
 };
-const FAILOVER: Keys = Keys { known: &["automatic", "scope", "failback", "hold", "catch_up"], later: &[] };
+const FAILOVER: Keys =
+    Keys { known: &["automatic", "scope", "failback", "hold", "catch_up", "consumer_drain"], later: &[] };
 const LISTEN: &str = "write listen: 0.0.0.0:9092-9096";
 const CHAIN: &str = "write chain: [primary, secondary]";
 /// Slots that a cluster counts for when its servers are not in the file.
@@ -278,6 +282,10 @@ fn read_failover(
     let mut failover = FailoverConfig::default();
     if replication.keeps_offsets() {
         failover.catch_up = CATCH_UP;
+        failover.consumer_drain = Duration::ZERO;
+    }
+    if mode.passthrough().is_some() {
+        failover.consumer_drain = Duration::ZERO;
     }
     let remedy = "write e.g. failover: { failback: manual }";
     let Some(table) = field.and_then(|field| field.table(&FAILOVER, "a mapping", remedy, problems)) else {
@@ -299,6 +307,21 @@ fn read_failover(
         } else if catch_up.is_some_and(|wait| !wait.is_zero()) {
             let problem = "there is nothing to wait for without `replication: identical_offsets`";
             problems.add(field.key, &field.path, problem, "remove it, or say what copies the records");
+        }
+    }
+    if let Some(field) = table.get("consumer_drain") {
+        let drain = field.duration(Duration::ZERO..=CONSUMER_DRAIN_MAX, problems);
+        if mode.passthrough().is_some() {
+            if drain.is_some_and(|drain| !drain.is_zero()) {
+                let problem = "with `mode: passthrough` nothing tells consumers from producers";
+                problems.add(field.key, &field.path, problem, "remove it");
+            }
+        } else if !replication.keeps_offsets() {
+            failover.consumer_drain = drain.unwrap_or(failover.consumer_drain);
+        } else if drain.is_some_and(|drain| !drain.is_zero()) {
+            let problem =
+                "with `replication: identical_offsets` consumers read on elsewhere: nothing is left behind";
+            problems.add(field.key, &field.path, problem, "remove it");
         }
     }
     failover

@@ -15,14 +15,20 @@
 //!                        a cluster has quorum (again)
 //! ```
 //!
+//! At a planned move produces go first, and consumers follow when they have read the old log ([`drain`]).
+//!
 //! Moving away from a cluster that lost quorum is never delayed; moving towards a preferred one waits for `hold`.
 //! A fence or a command that was meant for another generation is void.
 
+mod command;
+mod drain;
 mod policy;
 mod saved;
 #[cfg(test)]
 mod tests;
 
+pub use command::{Command, Refusal};
+pub use drain::{Consumers, Drained, Ended, Era};
 pub use saved::Saved;
 
 use crate::{
@@ -31,6 +37,7 @@ use crate::{
     health::Standing,
     limits::{EPOCH_MARGIN, FENCE_WAIT},
 };
+use drain::Trail;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// The outside world at the moment of a step.
@@ -63,115 +70,21 @@ pub enum Input {
     },
     /// Nothing uses a snapshot older than this generation any more.
     Fenced {
-        /// Generation of the snapshot without active cluster.
+        /// Generation of the snapshot without active cluster, or of the one in which consumers wait.
         generation: u64,
+    },
+    /// Everything on the cluster that is drained has been fetched.
+    Read {
+        /// Generation of the switch that the drain belongs to.
+        switch: u64,
+    },
+    /// Everything on it has been fetched, its groups have committed, and their members wait to join again.
+    Committed {
+        /// Generation of the switch that the drain belongs to.
+        switch: u64,
     },
     /// Time has come to [`Machine::deadline`].
     Timer,
-}
-
-/// What an operator wants.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Command {
-    /// Make this cluster active, and stay there until it loses quorum: no automatic failback before
-    /// [`Command::Automatic`].
-    Switch {
-        /// The cluster.
-        to: Arc<str>,
-        /// The generation the operator looked at; another switch since then voids the command.
-        seen: Option<u64>,
-        /// Also without quorum. It is then left when it loses a quorum that it has had since.
-        force: bool,
-    },
-    /// Go back to the most preferred cluster that has quorum, without waiting for `hold`.
-    Failback,
-    /// Give the decision back to the policy: a preferred cluster that has had quorum for `hold` takes over again, at once
-    /// if it already has.
-    Automatic,
-}
-
-impl std::fmt::Display for Command {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Switch { to, force: false, .. } => write!(f, "switch to {to}"),
-            Self::Switch { to, force: true, .. } => write!(f, "switch to {to}, by force"),
-            Self::Failback => f.write_str("fail back"),
-            Self::Automatic => f.write_str("automatic again"),
-        }
-    }
-}
-
-/// Why a command was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refusal {
-    /// The chain has no such cluster.
-    NotInChain(Arc<str>),
-    /// It is the active one.
-    AlreadyActive(Arc<str>),
-    /// It has no quorum.
-    NoQuorum(Arc<str>),
-    /// There was another switch since the generation that the operator looked at.
-    Outdated {
-        /// What the operator saw.
-        seen: u64,
-        /// Generation of the newest switch.
-        since: u64,
-    },
-    /// No cluster that is preferred to the active one has quorum.
-    NothingPreferred,
-    /// A switch is under way.
-    Switching,
-    /// No command holds the active cluster.
-    NotPinned,
-    /// With `scope: broker` there is no cluster to switch to.
-    EachSlotAlone,
-}
-
-impl Refusal {
-    /// As programs read it.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::NotInChain(_) => "not_in_chain",
-            Self::AlreadyActive(_) => "already_active",
-            Self::NoQuorum(_) => "no_quorum",
-            Self::Outdated { .. } => "outdated",
-            Self::NothingPreferred => "nothing_preferred",
-            Self::Switching => "switching",
-            Self::NotPinned => "not_pinned",
-            Self::EachSlotAlone => "each_slot_alone",
-        }
-    }
-
-    /// What to do about it.
-    pub fn remedy(&self) -> &'static str {
-        match self {
-            Self::NotInChain(_) => "name a cluster of its chain; the status lists them",
-            Self::AlreadyActive(_) => "nothing to do",
-            Self::NoQuorum(_) => "see its brokers in the status; `force` switches to it all the same",
-            Self::Outdated { .. } => "look at the status again, and decide anew",
-            Self::NothingPreferred => "see the brokers of the preferred clusters in the status",
-            Self::Switching => "ask again in a moment",
-            Self::NotPinned => "nothing to do: the policy decides already",
-            Self::EachSlotAlone => "use `scope: cluster` to switch by command",
-        }
-    }
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NotInChain(c) => write!(f, "the chain has no cluster {c}"),
-            Self::AlreadyActive(c) => write!(f, "{c} is active already"),
-            Self::NoQuorum(c) => write!(f, "{c} has no quorum"),
-            Self::Outdated { seen, since } => {
-                write!(f, "decided for generation {seen}, but generation {since} switched")
-            }
-            Self::NothingPreferred => f.write_str("no cluster preferred to the active one has quorum"),
-            Self::Switching => f.write_str("a switch is under way"),
-            Self::NotPinned => f.write_str("no command holds the active cluster"),
-            Self::EachSlotAlone => f.write_str("with `scope: broker` each slot follows its own brokers"),
-        }
-    }
 }
 
 /// What the caller must do, in this order.
@@ -200,6 +113,26 @@ pub enum Action {
     },
     /// Remember and log a finished change.
     Report(Switch),
+    /// Publish a snapshot of this generation: what [`Machine::consumers`] says has changed.
+    Announce {
+        /// Generation to publish.
+        generation: u64,
+    },
+    /// Publish a snapshot of this generation in which no cluster serves consumers, and answer [`Input::Fenced`] when nothing
+    /// uses an older one.
+    FenceConsumers {
+        /// Generation to publish.
+        generation: u64,
+    },
+    /// Publish a snapshot of this generation in which consumers are where produces are, and store [`Machine::saved`].
+    MoveConsumers {
+        /// Generation to publish.
+        generation: u64,
+        /// Added to the real leader epochs of the active cluster from now on.
+        epoch_base: i32,
+    },
+    /// Remember and log the end of a drain.
+    Drained(Drained),
 }
 
 /// A finished change of the active cluster.
@@ -270,6 +203,7 @@ pub struct Machine {
     rules: FailoverConfig,
     seen: HashMap<Arc<str>, Seen>,
     phase: Phase,
+    trail: Trail,
     /// Epoch base of the active cluster, or of the next one.
     epoch_base: i32,
     /// How often the chain has moved to another cluster than the one that served last.
@@ -311,6 +245,14 @@ struct Leaving {
     forced: bool,
     reason: Reason,
     trouble: Option<Now>,
+    /// What is left, if consumers may stay on it for a while.
+    era: Option<Era>,
+}
+
+impl Leaving {
+    fn nothing(reason: Reason) -> Self {
+        Self { from: None, wanted: None, forced: false, reason, trouble: None, era: None }
+    }
 }
 
 impl Leaving {
@@ -329,6 +271,7 @@ impl Machine {
             rules,
             seen: HashMap::new(),
             phase: Phase::Closed(None),
+            trail: Trail::Together,
             epoch_base: 0,
             term: 0,
             last: None,
@@ -389,7 +332,10 @@ impl Machine {
     pub fn deadline(&self) -> Option<Now> {
         match &self.phase {
             Phase::Closing(_, deadline) => Some(*deadline),
-            Phase::Serving(active) => self.failback_at(active).map(|(at, _)| at),
+            Phase::Serving(active) => {
+                let failback = self.failback_at(active).map(|(at, _)| at);
+                failback.into_iter().chain(self.trail_deadline()).min()
+            }
             Phase::Closed(_) => None,
         }
     }
@@ -404,7 +350,9 @@ impl Machine {
             }
             Input::Fenced { generation } if generation == self.since => self.pass_fence(),
             Input::Behind { generation } if generation == self.since => self.stay(),
-            Input::Fenced { .. } | Input::Behind { .. } => {}
+            Input::Behind { .. } => {}
+            Input::Fenced { generation } => self.pass_consumers_fence(generation, moment.now),
+            Input::Read { .. } | Input::Committed { .. } => self.note_drain(&input),
             Input::Timer => self.expire_fence(moment.now),
         }
         self.decide(trouble, moment)
@@ -430,7 +378,7 @@ impl Machine {
         if let Phase::Closing(left, deadline) = &mut self.phase
             && forced
         {
-            (left.forced, *deadline) = (true, moment.now + FENCE_WAIT);
+            (left.forced, left.era, *deadline) = (true, None, moment.now + FENCE_WAIT);
         }
         Ok(actions)
     }
@@ -495,7 +443,7 @@ impl Machine {
         match &self.phase {
             Phase::Serving(active) => match self.reason_to_leave(active, moment.now) {
                 Some((to, reason)) => self.leave(to, reason, trouble, moment),
-                None => Vec::new(),
+                None => self.follow(moment),
             },
             Phase::Closing(..) => Vec::new(),
             Phase::Closed(None) => match self.first_eligible() {
@@ -519,29 +467,44 @@ impl Machine {
         moment: &mut Moment<'_>,
     ) -> Vec<Action> {
         let from = self.active().cloned();
+        let interrupted = self.interrupt_drain(moment.now);
+        let era = self.era_to_drain(wanted.as_ref(), reason);
         if self.since > 0 {
             let above_all = moment.max_epoch.max(0).saturating_add(EPOCH_MARGIN);
             self.epoch_base = self.epoch_base.saturating_add(above_all);
         }
         self.since = next(moment.generation);
-        let left = Leaving { from, wanted, forced: false, reason, trouble };
+        let left = Leaving { from, wanted, forced: false, reason, trouble, era };
         let patience = if left.is_planned() { self.rules.catch_up } else { Duration::ZERO };
         self.phase = Phase::Closing(left, moment.now + FENCE_WAIT + patience);
+        interrupted.into_iter().chain([Action::Fence { generation: self.since }]).collect()
+    }
+
+    /// Nothing came of a planned move: consumers, who were to stay, are fenced too.
+    fn fence_all(&mut self, left: Leaving, moment: &mut Moment<'_>) -> Vec<Action> {
+        self.since = next(moment.generation);
+        self.phase = Phase::Closing(Leaving { era: None, ..left }, moment.now + FENCE_WAIT);
         vec![Action::Fence { generation: self.since }]
     }
 
     /// Second phase: the cluster that was meant, if it still has quorum or was forced, or the first that has.
     fn open(&mut self, left: Leaving, moment: &mut Moment<'_>) -> Vec<Action> {
-        let Leaving { from, wanted, forced, reason, trouble } = left;
+        let possible =
+            |w: &Arc<str>, forced| self.standing(w) == Standing::Quorum || (forced && self.chain.contains(w));
+        if let (Some(era), wanted) = (&left.era, &left.wanted) {
+            // Nothing comes of a move that leaves consumers behind.
+            let moves = |w: &Arc<str>| *w != era.cluster && possible(w, left.forced);
+            if !wanted.as_ref().is_some_and(moves) {
+                return self.fence_all(left, moment);
+            }
+        }
+        let Leaving { from, wanted, forced, reason, trouble, era } = left;
         let promised = wanted.is_some();
-        let wanted =
-            wanted.filter(|w| self.standing(w) == Standing::Quorum || (forced && self.chain.contains(w)));
+        let wanted = wanted.filter(|w| possible(w, forced));
         let report =
             |generation, to| Action::Report(Switch { generation, from: from.clone(), to, reason, trouble });
         let Some(cluster) = wanted.clone().or_else(|| self.first_eligible()) else {
-            let reason = Reason::QuorumBack;
-            let rest = Leaving { from: None, wanted: None, forced: false, reason, trouble: None };
-            self.phase = Phase::Closed(Some(rest));
+            self.phase = Phase::Closed(Some(Leaving::nothing(Reason::QuorumBack)));
             let report = from.is_some().then(|| report(self.since, None));
             let close = promised.then(|| Action::Close { generation: next(moment.generation) });
             return close.into_iter().chain(report).collect();
@@ -558,6 +521,9 @@ impl Machine {
         self.phase = Phase::Serving(cluster.clone());
         let (generation, epoch_base) = (self.since, self.epoch_base);
         let report = report(generation, Some(cluster.clone()));
+        if let Some(era) = era {
+            self.begin_drain(era, moment.now);
+        }
         vec![Action::Activate { generation, cluster, epoch_base }, report]
     }
 }

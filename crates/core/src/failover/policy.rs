@@ -32,7 +32,8 @@ impl Machine {
 
     /// When to fail back, and to which cluster, if everything stays as it is.
     pub(super) fn failback_at(&self, active: &str) -> Option<(Now, Arc<str>)> {
-        if self.rules.failback == Failback::Manual || self.pinned || self.standing(active) == Standing::Lost {
+        let unwanted = self.rules.failback == Failback::Manual || self.pinned;
+        if unwanted || self.trailing() || self.standing(active) == Standing::Lost {
             return None;
         }
         let preferred = self.chain.iter().take_while(|c| &***c != active);
@@ -82,6 +83,7 @@ impl Machine {
     }
 
     fn check_phase(&self) -> Result<(), Refusal> {
-        if matches!(self.phase, super::Phase::Closing(..)) { Err(Refusal::Switching) } else { Ok(()) }
+        let switching = matches!(self.phase, super::Phase::Closing(..)) || self.trailing();
+        if switching { Err(Refusal::Switching) } else { Ok(()) }
     }
 }

@@ -1,6 +1,6 @@
 //! What of a machine survives a restart.
 
-use super::{Machine, Phase};
+use super::{Machine, Phase, Trail};
 use crate::{Now, config::FailoverConfig};
 use std::sync::Arc;
 
@@ -22,6 +22,9 @@ pub struct Saved {
     /// An operator chose it without quorum, and it has had none since.
     #[serde(default)]
     pub forced: bool,
+    /// Consumers have not followed to the active cluster yet.
+    #[serde(default)]
+    pub trailing: bool,
 }
 
 impl Machine {
@@ -34,6 +37,7 @@ impl Machine {
             term: self.term,
             pinned: self.pinned,
             forced: self.forced,
+            trailing: self.trailing(),
         }
     }
 
@@ -54,6 +58,10 @@ impl Machine {
         machine.activated = now;
         if let Some(active) = saved.active.as_ref().filter(|a| machine.chain.contains(a)) {
             machine.phase = Phase::Serving(active.clone());
+            if saved.trailing {
+                // Nobody knows what was read: consumers move at once, as the end of a drain moves them.
+                machine.trail = Trail::Moving { generation: 0, deadline: now };
+            }
         }
         machine
     }

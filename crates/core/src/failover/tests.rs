@@ -1,5 +1,7 @@
 //! Every transition of the machine, driven by hand.
 
+mod drain;
+
 use super::*;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ fn chain() -> Vec<Arc<str>> {
 }
 
 fn rules() -> FailoverConfig {
-    FailoverConfig { hold: 30 * S, ..FailoverConfig::default() }
+    FailoverConfig { hold: 30 * S, consumer_drain: Duration::ZERO, ..FailoverConfig::default() }
 }
 
 impl World {
@@ -28,7 +30,11 @@ impl World {
 
     /// Both clusters have quorum, `a` is active.
     fn serving() -> Self {
-        let mut world = Self::new(rules());
+        Self::serving_by(rules())
+    }
+
+    fn serving_by(rules: FailoverConfig) -> Self {
+        let mut world = Self::new(rules);
         world.standing("a", Standing::Quorum);
         world.standing("b", Standing::Quorum);
         world.fenced();

@@ -13,6 +13,9 @@ use std::{
 
 /// A group that has not been seen for so long is forgotten first: what Kafka keeps offsets of an empty group for.
 const FORGET_AFTER: Duration = Duration::from_secs(7 * 86_400);
+/// Who has not been heard of for so long is not waited for when its cluster is drained: members send a heartbeat every 3 s by
+/// default, and KIP-848 members every 5 s.
+const LIVES: Duration = Duration::from_secs(10);
 /// Least time between two looks for such groups.
 const PURGE: Duration = Duration::from_secs(60);
 /// Groups that are worked on at a time while sessions wait.
@@ -27,6 +30,8 @@ pub struct Groups {
 #[derive(Debug, Default)]
 struct Table {
     groups: HashMap<Box<str>, Group>,
+    /// Members of classic groups, and when each was last heard of.
+    members: HashMap<(Box<str>, Box<str>), Now>,
     /// Spots that there is room for, and what names take.
     room: usize,
     now: Now,
@@ -140,6 +145,33 @@ impl Groups {
         }
     }
 
+    /// A group shows signs of life; `member`: one that can be asked to join again. Bounded by [`limits::MEMBERS_HEARD`].
+    pub fn heard(&self, group: &str, member: Option<&str>) {
+        let mut table = self.table();
+        let now = table.now;
+        if let Some(known) = table.groups.get_mut(group) {
+            known.seen = now;
+        }
+        let Some(member) = member.filter(|m| !m.is_empty()) else { return };
+        if table.members.len() >= limits::MEMBERS_HEARD {
+            table.members.retain(|_, heard| *heard + LIVES >= now);
+        }
+        if table.members.len() < limits::MEMBERS_HEARD {
+            table.members.insert((group.into(), member.into()), now);
+        }
+    }
+
+    /// A member has left, or waits to join again.
+    pub fn member_gone(&self, group: &str, member: &str) {
+        self.table().members.remove(&(group.into(), member.into()));
+    }
+
+    /// Members that were heard of lately and have not left.
+    pub fn members(&self) -> usize {
+        let table = self.table();
+        table.members.values().filter(|heard| **heard + LIVES >= table.now).count()
+    }
+
     /// What is known of a group on a cluster that has no committed offset of it. `since`: as in [`saw`](Self::saw).
     pub fn place(&self, group: &str, topic: &str, partition: i32, cluster: &str, since: u64) -> Place {
         let Ok(index) = usize::try_from(partition) else { return Place::New };
@@ -207,6 +239,23 @@ impl Groups {
             }
         }
         worst.into_values().collect()
+    }
+
+    /// Records before `ends` that groups which were on a cluster since generation `since`, and have shown signs of life lately, have not
+    /// committed.
+    pub fn uncommitted(&self, cluster: &str, since: u64, ends: &LogOffsets) -> u64 {
+        let names: Vec<Box<str>> = self.table().groups.keys().cloned().collect();
+        let mut records = 0;
+        for chunk in names.chunks(CHUNK) {
+            let table = self.table();
+            let lives = |g: &&Group| g.seen + LIVES >= table.now;
+            let groups = chunk.iter().filter_map(|name| table.groups.get(name)).filter(lives);
+            for (topic, clusters) in groups.flat_map(|g| &g.topics) {
+                let here = clusters.iter().find(|c| *c.cluster == *cluster);
+                records += here.and_then(|c| c.left(topic, since, ends)).unwrap_or(0);
+            }
+        }
+        records
     }
 
     /// Groups that are known.
@@ -341,6 +390,39 @@ mod tests {
         assert_eq!(groups.place("g", "t", 0, &a, 5), Place::Here(200));
         groups.saw_pending("g", "t", 0, &a, 5, 300);
         assert_eq!(groups.place("g", "t", 0, &a, 7), Place::Here(200));
+    }
+
+    #[test]
+    fn only_groups_that_live_are_waited_for() {
+        let (groups, a, b) = clusters();
+        let second = Duration::from_secs(1);
+        groups.saw("dead", "t", 0, &a, 1, 10);
+        groups.saw("live", "t", 0, &a, 1, 90);
+        groups.saw("elsewhere", "t", 0, &b, 1, 0);
+        groups.set_time(20 * second);
+        let ends = point("a", 1, 100).ends;
+        assert_eq!(groups.uncommitted("a", 1, &ends), 0);
+        groups.heard("live", Some("member"));
+        groups.heard("unheard of", None);
+        assert_eq!(groups.uncommitted("a", 1, &ends), 10);
+        groups.saw("live", "t", 0, &a, 1, 100);
+        assert_eq!(groups.uncommitted("a", 1, &ends), 0);
+        assert_eq!(groups.len(), 3);
+    }
+
+    #[test]
+    fn members_count_until_they_leave_or_fall_silent() {
+        let (groups, ..) = clusters();
+        ["one", "other"].iter().for_each(|member| groups.heard("g", Some(member)));
+        groups.heard("g", Some(""));
+        assert_eq!(groups.members(), 2);
+        groups.member_gone("g", "one");
+        groups.member_gone("h", "other");
+        assert_eq!(groups.members(), 1);
+        groups.set_time(LIVES + Duration::from_millis(1));
+        assert_eq!(groups.members(), 0);
+        groups.heard("g", Some("other"));
+        assert_eq!(groups.members(), 1);
     }
 
     #[test]

@@ -52,6 +52,15 @@ impl LogOffsets {
         self.slots == 0
     }
 
+    /// Whether an offset is below that of the same partition in `other`, where both are known.
+    pub fn any_below(&self, other: &Self) -> bool {
+        let below = |(own, theirs): (&i64, &i64)| *own >= 0 && own < theirs;
+        let topic = |(topic, offsets): (&Arc<str>, &Vec<i64>)| {
+            other.topics.get(topic).is_some_and(|theirs| offsets.iter().zip(theirs).any(below))
+        };
+        self.topics.iter().any(topic)
+    }
+
     /// Forgets the topics that are not among these.
     pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         let slots = &mut self.slots;

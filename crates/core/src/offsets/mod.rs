@@ -9,9 +9,11 @@ mod ends;
 mod groups;
 mod logs;
 mod point;
+mod readers;
 
 pub use beginning::{Stay, beginning};
 pub use ends::EndsCell;
 pub use groups::{Backlog, Groups, Place};
 pub use logs::LogOffsets;
 pub use point::SwitchPoint;
+pub use readers::{Readers, Reading};

@@ -6,11 +6,14 @@ use pointsman_wire::value::{Struct, Value};
 
 pub(super) const RULE: Rule = Rule::new(10, Route::Any, Fail::Replay);
 
+/// The key type of a transactional id.
+pub(crate) const TRANSACTION: i64 = 1;
+
 /// The kind of a key type, if Pointsman routes by it.
 pub(crate) fn kind(key_type: i64) -> Option<CoordinatorKind> {
     match key_type {
         0 => Some(CoordinatorKind::Group),
-        1 => Some(CoordinatorKind::Transaction),
+        TRANSACTION => Some(CoordinatorKind::Transaction),
         _ => None,
     }
 }

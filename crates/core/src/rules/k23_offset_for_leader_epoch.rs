@@ -14,11 +14,10 @@ const PARTITIONS: Partitions = Partitions::alike("Topic", "Partition", IDS);
 pub(super) const RULE: Rule =
     Rule::new(23, Route::Leaders(&PARTITIONS), Fail::Partitions(&PARTITIONS, error::NOT_LEADER_OR_FOLLOWER));
 
-/// The answer for an epoch of an older generation. The epoch is the one that was asked for, as brokers answer when they have it:
+/// The answer for an epoch of another generation. One of a newer generation has no end here, and nobody moves for it. Otherwise the epoch is the one that was asked for, as brokers answer when they have it:
 /// a client whose position is beyond the end moves to it, all others go on where they are.
 pub(crate) fn end_of_older(topic: &str, partition: i32, epoch: i32, cx: &Context<'_>) -> Struct {
-    Struct::new()
-        .with("Partition", partition)
-        .with("LeaderEpoch", epoch)
-        .with("EndOffset", cx.active.switch_point.end_of(epoch, topic, partition))
+    let point = &cx.active.switch_point;
+    let end = if cx.is_newer(epoch) { i64::MAX } else { point.end_of(epoch, topic, partition) };
+    Struct::new().with("Partition", partition).with("LeaderEpoch", epoch).with("EndOffset", end)
 }

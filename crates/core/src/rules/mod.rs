@@ -8,6 +8,7 @@ mod configs;
 pub mod request;
 pub mod response;
 mod shape;
+pub(crate) mod side;
 mod table;
 pub mod transactions;
 
@@ -51,6 +52,7 @@ use crate::{
 pub use k03_metadata::observe;
 use pointsman_wire::{tables, value::Struct};
 pub use shape::{Keys, PartitionIds, Partitions};
+pub use side::Side;
 pub use table::rule;
 
 /// Kafka error codes that Pointsman itself answers.
@@ -63,6 +65,8 @@ pub mod error {
     pub const NOT_COORDINATOR: i16 = 16;
     /// The coordinator reads its log: try again.
     pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    /// The group is about to have other members: commit, and join again.
+    pub const REBALANCE_IN_PROGRESS: i16 = 27;
     /// The group does not know the member: join again.
     pub const UNKNOWN_MEMBER_ID: i16 = 25;
     /// There is no such group.
@@ -115,15 +119,22 @@ impl Context<'_> {
         self.topology.brokers_of(index, slots).first().copied().unwrap_or(-1)
     }
 
+    /// Whether a client's leader epoch is of a generation after this cluster's.
+    pub fn is_newer(&self, epoch: i32) -> bool {
+        let active = self.virtual_cluster.active.as_ref();
+        active.is_some_and(|a| a.since > self.active.since && epoch >= a.epoch_base)
+    }
+
     /// A real leader epoch as clients see it; −1 stays.
     pub fn virtual_epoch(&self, epoch: i32) -> i32 {
         if epoch < 0 { epoch } else { self.active.epoch_base.saturating_add(epoch) }
     }
 
-    /// A client's leader epoch as the active cluster knows it, or `None` when it is of an older generation.
+    /// A client's leader epoch as the cluster knows it, or `None` when it is of an older generation. One of a newer generation
+    /// is −1: the client has seen metadata of the cluster that it has not followed to yet.
     pub fn real_epoch(&self, epoch: i32) -> Option<i32> {
-        if epoch < 0 {
-            return Some(epoch);
+        if epoch < 0 || self.is_newer(epoch) {
+            return Some(epoch.min(-1));
         }
         (epoch >= self.active.epoch_base).then(|| epoch - self.active.epoch_base)
     }

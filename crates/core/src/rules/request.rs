@@ -42,7 +42,7 @@ pub struct PartitionRef {
     pub fenced: bool,
     /// Whether its first record batch belongs to a transaction of another term, that is of another cluster.
     pub stale_transaction: bool,
-    /// Of OffsetForLeaderEpoch: the epoch that is asked for, if it is of an older generation.
+    /// Of OffsetForLeaderEpoch: the epoch that is asked for, if it is of another generation.
     pub older: Option<i32>,
 }
 
@@ -89,6 +89,8 @@ pub struct Scan {
     pub partitions: Vec<PartitionRef>,
     /// Of OffsetCommit and TxnOffsetCommit: the offset of each partition.
     pub commits: Vec<i64>,
+    /// Of a Fetch from a cluster that is drained: the offset of each partition.
+    pub fetches: Vec<i64>,
     /// Group ids or transactional ids that name a coordinator.
     pub keys: Vec<Box<str>>,
     /// Topic ids that stand for no topic: they went upstream as they are and come back as they are. Sorted.
@@ -262,6 +264,11 @@ impl Scanner<'_> {
         }
         match self.key {
             0 if field.id == produce_request::ACKS => self.scan.no_response = bytes == [0, 0],
+            1 if field.id == fetch_request::TOPICS_PARTITIONS_FETCH_OFFSET
+                && self.cx.virtual_cluster.staying().is_some() =>
+            {
+                self.scan.fetches.push(bytes.try_into().map_or(-1, i64::from_be_bytes));
+            }
             1 => self.fetch_terms(event, bytes),
             10 if field.id == find_coordinator_request::KEY_TYPE => {
                 self.scan.share_coordinator = bytes == [k10_find_coordinator::SHARE];
@@ -355,9 +362,10 @@ impl Scanner<'_> {
             real = real.or(Some(self.current).filter(|current| *current >= 0));
         }
         bytes.copy_from_slice(&real.unwrap_or(-1).to_be_bytes());
-        let Some(partition) = self.scan.partitions.last_mut().filter(|_| real.is_none()) else { return };
+        let strange = real.is_none() || self.cx.is_newer(epoch);
+        let Some(partition) = self.scan.partitions.last_mut().filter(|_| strange) else { return };
         if field == current {
-            partition.fenced = true;
+            partition.fenced = real.is_none();
         } else if self.key == 23 && field == ASKED {
             partition.older = Some(epoch);
         }

@@ -38,7 +38,8 @@ pub(crate) const ADD_PARTITIONS_TO_TXN: i16 = 24;
 const ADD_OFFSETS_TO_TXN: i16 = 25;
 /// The end of a transaction.
 pub const END_TXN: i16 = 26;
-const TXN_OFFSET_COMMIT: i16 = 28;
+/// The offsets that a transaction commits for a group.
+pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
 /// The request for a producer id.
 pub const INIT_PRODUCER_ID: i16 = 22;
 /// Since this version the answer to EndTxn carries the producer id and epoch to go on with.

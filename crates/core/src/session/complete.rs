@@ -1,7 +1,7 @@
 //! From brokers' answers to the client's.
 
 use super::{
-    Asked, ExchangeId, Output, Pending, Purpose, Session,
+    Asked, ExchangeId, Output, Peer, Pending, Purpose, Session, View,
     dispatch::close,
     exchange::{Exchange, Part, State},
     merge, positions, refuse,
@@ -10,7 +10,7 @@ use crate::{
     Now, limits,
     metrics::CloseReason,
     rules::{
-        Context, Fail, Route, error, k03_metadata, k10_find_coordinator,
+        Context, Fail, Route, Side, error, k03_metadata, k10_find_coordinator,
         request::PartitionRef,
         response::{self, Translated},
         transactions,
@@ -35,26 +35,26 @@ const LEAVE_GROUP: i16 = 13;
 const FETCH_SESSION_AT: std::ops::Range<usize> = 6..10;
 
 impl Session {
-    /// Takes one complete response frame of `node`, size included.
-    pub fn response(&mut self, node: NodeId, frame: BytesMut, now: Now, out: &mut Output) {
+    /// Takes one complete response frame of a broker, size included.
+    pub fn response(&mut self, peer: Peer, frame: BytesMut, now: Now, out: &mut Output) {
         let correlation = frame.get(4..8).and_then(|b| <[u8; 4]>::try_from(b).ok()).map(i32::from_be_bytes);
-        let pending = self.links.get_mut(&node).and_then(|l| l.pending.pop_front());
+        let pending = self.links.get_mut(&peer).and_then(|l| l.pending.pop_front());
         let Some(Pending { purpose, .. }) = pending.filter(|p| Some(p.correlation) == correlation) else {
             let detail = format!(
-                "broker {node} answered correlation id {correlation:?}, which is not the next one asked"
+                "broker {peer} answered correlation id {correlation:?}, which is not the next one asked"
             );
             return close(CloseReason::BadResponse, detail, out);
         };
         let result = match purpose {
-            Purpose::Exchange { id, .. } => self.exchange_response(id, node, frame, now, out),
+            Purpose::Exchange { id, .. } => self.exchange_response(id, peer.node, frame, now, out),
             Purpose::Coordinator { kind, key, version } => {
-                self.coordinator_response(kind, key.as_deref(), version, frame, now, out)
+                self.coordinator_response(peer, (kind, key.as_deref()), version, frame, now, out)
             }
-            Purpose::Spare { version, poll } => self.spare_response(node, version, poll, &frame, out),
+            Purpose::Spare { version, poll } => self.spare_response(peer, version, poll, &frame, out),
             Purpose::Courtesy => Ok(()),
         };
         if let Err(error) = result {
-            close(CloseReason::BadResponse, format!("broker {node}: {error}"), out);
+            close(CloseReason::BadResponse, format!("broker {peer}: {error}"), out);
         }
         self.flush(now, out);
     }
@@ -67,7 +67,7 @@ impl Session {
         now: Now,
         out: &mut Output,
     ) -> Result<(), DecodeError> {
-        let Some(view) = self.view.clone() else { return Ok(()) };
+        let Some(view) = View::of_exchange(self, id) else { return Ok(()) };
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         let cx = view.context();
         if matches!(exchange.state, State::Merging(_)) {
@@ -104,7 +104,8 @@ impl Session {
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         if seen.unknown_topics > 0 {
             exchange.state = State::Held { frame, node, until: now + limits::LOOKUP_WAIT };
-            self.stale_topology(out);
+            let side = exchange.side;
+            self.stale_topology(side, out);
             return Ok(());
         }
         let (reply, positions) = reply(exchange, frame, editor.edits(), &cx)?;
@@ -160,8 +161,8 @@ impl Session {
 
     /// Tries held answers again with the newest topology; at their deadline they go as they are.
     pub(super) fn complete_held(&mut self, now: Now, out: &mut Output) {
-        let Some(view) = self.view.clone() else { return };
         for id in self.first..self.first + self.exchanges.len() as u64 {
+            let Some(view) = View::of_exchange(self, id) else { continue };
             let Some(exchange) = self.exchange(id) else { return };
             let State::Held { frame, node, until } = &exchange.state else { continue };
             let (due, node, mut editor) = (*until <= now, *node, Editor::new());
@@ -194,7 +195,8 @@ impl Session {
             return;
         }
         let parts = std::mem::take(&mut merge.parts);
-        let (version, left) = (exchange.version, std::mem::take(&mut merge.outstanding));
+        let (since, version) = (exchange.since, exchange.version);
+        let left = std::mem::take(&mut merge.outstanding);
         let body = match exchange.rule.route {
             Route::Leaders(shape) => {
                 // A Fetch may be answered without a broker; of anything else, what nobody answered did not happen.
@@ -215,13 +217,15 @@ impl Session {
             _ => parts.into_iter().next().unwrap_or_default(),
         };
         self.answer(id, body, out);
-        self.leave_polls(id, version, &left);
+        if let Some(since) = since {
+            self.leave_polls(id, since, version, &left);
+        }
     }
 
     /// Polls that a Fetch was answered without stay for the next one.
-    fn leave_polls(&mut self, id: ExchangeId, version: i16, parts: &VecDeque<Part>) {
+    fn leave_polls(&mut self, id: ExchangeId, since: u64, version: i16, parts: &VecDeque<Part>) {
         for part in parts {
-            let Some(link) = self.links.get_mut(&part.node) else { continue };
+            let Some(link) = self.links.get_mut(&Peer { since, node: part.node }) else { continue };
             for pending in &mut link.pending {
                 if let Purpose::Exchange { id: of, poll } = &mut pending.purpose
                     && *of == id
@@ -235,18 +239,18 @@ impl Session {
 
     fn spare_response(
         &mut self,
-        node: NodeId,
+        peer: Peer,
         version: i16,
         poll: Bytes,
         frame: &[u8],
         out: &mut Output,
     ) -> Result<(), DecodeError> {
-        let Some(view) = self.view.clone() else { return Ok(()) };
+        let Some(view) = View::of(self, Side::Consume) else { return Ok(()) };
         let (answer, seen) = translate_body(1, version, frame, &[], &view.context())?;
         if seen.stale_leader {
-            self.stale_topology(out);
+            self.stale_topology(Side::Consume, out);
         }
-        if let Some(link) = self.links.get_mut(&node) {
+        if let Some(link) = self.links.get_mut(&peer) {
             link.spare = Some((poll, answer));
         }
         Ok(())
@@ -268,8 +272,8 @@ impl Session {
 
     fn coordinator_response(
         &mut self,
-        kind: CoordinatorKind,
-        key: Option<&str>,
+        peer: Peer,
+        (kind, key): (CoordinatorKind, Option<&str>),
         version: i16,
         frame: BytesMut,
         now: Now,
@@ -277,7 +281,7 @@ impl Session {
     ) -> Result<(), DecodeError> {
         let (_, body) = value::decode_response(10, version, &frame.freeze().slice(4..))?;
         let found = k10_find_coordinator::answers(&body, key);
-        if let Some(active) = self.active() {
+        if let Some(active) = self.side_of(peer.since).and_then(|side| self.serving(side)) {
             for (key, node) in &found {
                 active.cluster.topology.set_coordinator(kind, key, Some(*node));
             }
@@ -295,8 +299,9 @@ impl Session {
     /// What an answer says about the topology, besides its content.
     fn note(&mut self, id: ExchangeId, seen: &Translated, out: &mut Output) {
         self.tell_moved(seen.positions.clone(), out);
+        let Some(side) = self.exchange_of(id).map(|e| e.side) else { return };
         if seen.stale_leader {
-            self.stale_topology(out);
+            self.stale_topology(side, out);
         }
         let Some((keys, kind)) =
             self.exchange(id).filter(|_| seen.stale_coordinator).and_then(|e| match e.rule.route {
@@ -306,14 +311,15 @@ impl Session {
         else {
             return;
         };
-        if let Some(active) = self.active() {
+        if let Some(active) = self.serving(side) {
             keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
         }
     }
 
     /// A position that changes is counted and logged.
     pub(super) fn tell_moved(&self, moved: Option<Moved>, out: &mut Output) {
-        let (Some(moved), Some(cluster)) = (moved, self.cluster()) else { return };
+        let serving = self.serving(Side::Consume).map(|a| a.cluster.name.clone());
+        let (Some(moved), Some(cluster)) = (moved, serving) else { return };
         if moved.group.is_some() {
             self.metrics.positions_given.add(moved.partitions);
         }
@@ -324,7 +330,7 @@ impl Session {
     /// A producer id that is too large to be marked with its term is kept from the client, who asks again.
     fn unfit(&self, seen: &Translated, out: &mut Output) -> Option<Struct> {
         let id = seen.unfit_producer?;
-        let cluster = self.cluster()?;
+        let cluster = self.serving(Side::Produce)?.cluster.name.clone();
         out.signals.push(Signal::ProducerIdTooLarge { cluster, id });
         let refusal = Struct::new().with("ErrorCode", error::COORDINATOR_LOAD_IN_PROGRESS);
         Some(refusal.with("ProducerId", -1).with("ProducerEpoch", -1))
@@ -335,7 +341,8 @@ impl Session {
         let concerned = self.exchange(id).filter(|e| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP));
         let Some((key, version)) = concerned.as_ref().map(|e| (e.rule.key, e.version)) else { return };
         let Some(group) = concerned.and_then(|e| e.scan.keys.first().cloned()) else { return };
-        let Some((cluster, since)) = self.active().map(|a| (a.cluster.name.clone(), a.since)) else { return };
+        let Some(active) = self.serving(Side::Consume) else { return };
+        let (cluster, since) = (active.cluster.name.clone(), active.since);
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
             return;
         };

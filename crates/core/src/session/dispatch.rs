@@ -1,7 +1,7 @@
 //! From a client's request to frames for brokers.
 
 use super::{
-    Asked, Close, ExchangeId, Outgoing, Output, Pending, Purpose, Session, View, Waiting,
+    Asked, Close, ExchangeId, Outgoing, Output, Peer, Pending, Purpose, Session, View, Waiting,
     exchange::{Exchange, State, Tried},
     refuse::{self, Cause},
     route::Target,
@@ -10,11 +10,12 @@ use crate::{
     Now, limits,
     metrics::CloseReason,
     rules::{
-        self, Context, Fail, Route, Rule, k10_find_coordinator, k18_api_versions,
+        self, Context, Fail, Route, Rule, Side, k10_find_coordinator, k18_api_versions,
         request::{self, Scan},
+        side,
     },
     signal::Signal,
-    topology::{CoordinatorKind, NodeId},
+    topology::CoordinatorKind,
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
@@ -31,7 +32,8 @@ impl Session {
             Err(error) => return self.bad_header(&frame, &error.to_string(), now, out),
         };
         let (key, version, correlation, len) = header;
-        let Some((id, rule)) = self.admit(key, version, correlation, now, out) else { return };
+        let side = side::of_request(key, &frame);
+        let Some((id, rule)) = self.admit(key, version, side, correlation, now, out) else { return };
         match rule.route {
             // An empty offer would tell the client that nothing is supported, which some take as final.
             Route::Local if self.virtual_cluster.offer.apis.is_empty() => {
@@ -50,6 +52,7 @@ impl Session {
         &mut self,
         key: i16,
         version: i16,
+        side: Side,
         correlation: i32,
         now: Now,
         out: &mut Output,
@@ -70,6 +73,8 @@ impl Session {
         self.exchanges.push_back(Exchange {
             rule,
             version,
+            side,
+            since: None,
             stands_for: None,
             correlation,
             received: now,
@@ -97,6 +102,8 @@ impl Session {
         self.exchanges.push_back(Exchange {
             rule,
             version: 0,
+            side: Side::Produce,
+            since: None,
             stands_for: None,
             correlation,
             received: now,
@@ -118,13 +125,14 @@ impl Session {
         out: &mut Output,
     ) {
         let Some((rule, version)) = self.exchange(id).map(|e| (e.rule, e.version)) else { return };
-        let Some(view) = self.view.clone() else {
+        let Some(view) = View::of_exchange(self, id) else {
             return self.dispatch_nowhere(id, frame, body_at, now, out);
         };
-        if matches!(rule.fail, Fail::Replay)
-            && let Some(exchange) = self.exchange(id)
-        {
-            exchange.original = Some(Bytes::copy_from_slice(&frame));
+        if let Some(exchange) = self.exchange(id) {
+            exchange.since = Some(view.active.since);
+            if matches!(rule.fail, Fail::Replay) {
+                exchange.original = Some(Bytes::copy_from_slice(&frame));
+            }
         }
         let Some(exchange) = self.exchange(id) else { return };
         match prepare(rule, version, frame, body_at, &view.context(), &mut exchange.scan) {
@@ -134,6 +142,9 @@ impl Session {
                     return self.answer(id, k10_find_coordinator::refusal(&request.unwrap_or_default()), out);
                 }
                 let Some(frame) = self.end_stale(id, frame, out) else { return };
+                if !self.attend_drain(id, &frame, &view.context(), out) {
+                    return;
+                }
                 let until = now + limits::LOOKUP_WAIT;
                 self.waiting = Some(Waiting { id, frame, until, asked: Asked::Nothing });
                 self.route_waiting(now, out);
@@ -164,8 +175,14 @@ impl Session {
 
     /// Routes the request that waits, if what it waited for is known now or its time is over.
     pub(super) fn route_waiting(&mut self, now: Now, out: &mut Output) {
+        let side = self.waiting.as_ref().and_then(|w| self.exchange_of(w.id)).map(|e| e.side);
+        if side.is_some_and(|side| self.virtual_cluster.waits(side)) {
+            return;
+        }
         let Some(waiting) = self.waiting.take() else { return };
-        let Some(view) = self.view.clone() else { return self.refuse(waiting.id, Cause::Switch, now, out) };
+        let Some(view) = View::of_exchange(self, waiting.id) else {
+            return self.refuse(waiting.id, Cause::Switch, now, out);
+        };
         let cx = view.context();
         let mut waiting = waiting;
         if waiting.asked == Asked::Topology {
@@ -207,8 +224,8 @@ impl Session {
             Target::Answer(answer) => self.answer(id, answer, out),
             Target::Nowhere => self.refuse(id, Cause::Broker, now, out),
             Target::UnknownTopic => {
-                if waiting.asked == Asked::Nothing {
-                    self.stale_topology(out);
+                if let (Asked::Nothing, Some(side)) = (waiting.asked, self.exchange_of(id).map(|e| e.side)) {
+                    self.stale_topology(side, out);
                 }
                 waiting.asked = Asked::Topology;
                 self.waiting = Some(waiting);
@@ -232,33 +249,34 @@ impl Session {
         out: &mut Output,
     ) {
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&10).copied() else { return };
-        let Some(view) = self.view.clone() else { return };
+        let Some(view) = View::of_exchange(self, id) else { return };
         let tried = self.exchange(id).map(|e| e.tried.clone()).unwrap_or_default();
         let Some(node) = self.any(id, &tried, &view.context()) else { return };
+        let peer = Peer { since: view.active.since, node };
         if version >= k10_find_coordinator::MANY {
-            return self.ask_coordinator(node, kind, None, version, keys, out);
+            return self.ask_coordinator(peer, kind, None, version, keys, out);
         }
         for key in keys.iter().take(limits::LOOKUPS) {
-            self.ask_coordinator(node, kind, Some(key), version, std::slice::from_ref(key), out);
+            self.ask_coordinator(peer, kind, Some(key), version, std::slice::from_ref(key), out);
         }
     }
 
     fn ask_coordinator(
         &mut self,
-        node: NodeId,
+        to: Peer,
         kind: CoordinatorKind,
         key: Option<&str>,
         version: i16,
         keys: &[Box<str>],
         out: &mut Output,
     ) {
-        let link = self.links.entry(node).or_default();
+        let link = self.links.entry(to).or_default();
         let correlation = link.next();
         let body = k10_find_coordinator::request(kind, keys);
         if let Ok(frame) = value::encode_request(10, version, correlation, Some("pointsman"), &body) {
             let purpose = Purpose::Coordinator { kind, key: key.map(Into::into), version };
             link.pending.push_back(Pending { correlation, purpose });
-            out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
+            out.sends.push(Outgoing { to, frame: frame.into(), answered: true });
         }
     }
 
@@ -285,7 +303,7 @@ impl Session {
 
     /// Answers with an error that makes the client try again, or closes the connection when there is none.
     pub(super) fn refuse(&mut self, id: ExchangeId, cause: Cause, now: Now, out: &mut Output) {
-        let view = self.view.clone();
+        let view = View::of_exchange(self, id);
         let Some(exchange) = self.exchange(id) else { return };
         let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
         if let Some(api) = usize::try_from(rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
@@ -325,8 +343,10 @@ impl Session {
         }
     }
 
-    pub(super) fn broker_failed(&self, node: NodeId, failure: crate::signal::Failure, out: &mut Output) {
-        if let (Some(cluster), Some(broker)) = (self.cluster(), self.address(node)) {
+    pub(super) fn broker_failed(&self, peer: Peer, failure: crate::signal::Failure, out: &mut Output) {
+        let active = self.side_of(peer.since).and_then(|side| self.serving(side));
+        if let (Some(active), Some(broker)) = (active, self.address(peer)) {
+            let cluster = active.cluster.name.clone();
             out.signals.push(Signal::BrokerFailed { cluster: cluster.clone(), broker, failure });
             out.signals.push(Signal::TopologyStale { cluster });
         }

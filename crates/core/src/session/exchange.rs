@@ -2,7 +2,7 @@
 
 use crate::{
     Now,
-    rules::{Rule, request::Scan},
+    rules::{Rule, Side, request::Scan},
     topology::NodeId,
 };
 use bytes::{Bytes, BytesMut};
@@ -23,6 +23,9 @@ const SPARE_PLACES: usize = 16;
 pub(super) struct Exchange {
     pub(super) rule: &'static Rule,
     pub(super) version: i16,
+    pub(super) side: Side,
+    /// The cluster that it was routed to: see [`Peer::since`](super::Peer::since).
+    pub(super) since: Option<u64>,
     /// What the client asked (api key and version), where something else was sent in its place.
     pub(super) stands_for: Option<(i16, i16)>,
     /// The client's correlation id.

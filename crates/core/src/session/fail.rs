@@ -1,7 +1,7 @@
 //! What ends requests early: a broker that is gone, or a switch.
 
 use super::{
-    Asked, ExchangeId, Output, Purpose, Session, View,
+    Asked, ExchangeId, Link, Output, Peer, Purpose, Session, View,
     dispatch::{close, is_chosen},
     exchange::State,
     refuse::{self, Cause},
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Now,
     metrics::CloseReason,
-    rules::{Fail, Route, request::Scan},
+    rules::{Fail, Route, Side, request::Scan},
     signal::Failure,
     topology::NodeId,
 };
@@ -17,21 +17,19 @@ use bytes::BytesMut;
 use pointsman_wire::header;
 
 impl Session {
-    /// The connection to `node` failed or could not be made. The last `unsent` requests for it never left whole.
-    pub fn link_failed(&mut self, node: NodeId, unsent: usize, failure: Failure, now: Now, out: &mut Output) {
-        self.broker_failed(node, failure, out);
-        let Some(link) = self.links.remove(&node) else { return };
-        self.fetch_sessions.retain(|_, n| *n != node);
-        if self.share_broker == Some(node) {
-            self.share_broker = None;
-        }
+    /// The connection to a broker failed or could not be made. The last `unsent` requests for it never left whole.
+    pub fn link_failed(&mut self, peer: Peer, unsent: usize, failure: Failure, now: Now, out: &mut Output) {
+        self.broker_failed(peer, failure, out);
+        let Some(link) = self.links.remove(&peer) else { return };
+        let node = peer.node;
+        self.forget_sessions(peer);
         if link.unanswered {
             let detail =
                 format!("broker {node} went away, perhaps with Produce requests that expect no answer");
             close(CloseReason::UpstreamFailed, detail, out);
         }
         // A frame of which only a part has left was not carried out.
-        let half = usize::from(self.incoming.as_mut().is_some_and(|i| i.cut(node, link.pending.back())));
+        let half = usize::from(self.incoming.as_mut().is_some_and(|i| i.cut(peer, link.pending.back())));
         let sent = link.pending.len().saturating_sub(unsent.max(half));
         for (number, pending) in link.pending.into_iter().enumerate() {
             match pending.purpose {
@@ -45,23 +43,30 @@ impl Session {
     }
 
     /// Everything under way to the old cluster ends: each request gets the error that makes its client try again at once.
-    pub(super) fn switch(&mut self, now: Now, out: &mut Output) {
-        out.drop_links.extend(self.links.keys());
-        self.links.clear();
-        self.fetch_sessions.clear();
-        self.share_broker = None;
-        if let Some(incoming) = &mut self.incoming {
+    /// `switched` says it of produces and of consumers.
+    pub(super) fn switch(&mut self, switched: [bool; 2], now: Now, out: &mut Output) {
+        let [produces, consumes] = switched;
+        if consumes {
+            self.fetch_sessions.clear();
+            self.share_broker = None;
+        }
+        if let Some(incoming) = self.incoming.as_mut().filter(|_| produces) {
             incoming.doom();
         }
-        if self.is_switching() {
-            // The answers that name the new leaders can be given in a moment.
-            return;
+        for (peer, link) in self.ended_links() {
+            out.drop_links.push(peer);
+            self.abandon(peer, &link, now, out);
         }
-        self.waiting = None;
+        if self.waiting.as_ref().is_some_and(|w| self.is_orphan(w.id)) {
+            self.waiting = None;
+        }
         let last = self.first + self.exchanges.len() as u64;
         for id in self.first..last {
             if self.incoming.as_ref().is_some_and(|i| i.is(id)) {
                 // It is answered when all of it has come.
+                continue;
+            }
+            if !self.is_orphan(id) {
                 continue;
             }
             let Some(exchange) = self.exchange(id) else { continue };
@@ -76,6 +81,53 @@ impl Session {
             }
         }
         self.flush(now, out);
+    }
+
+    /// Whether the cluster that a request was routed to serves its side no more, and the answer that says so can be given: while
+    /// another cluster is about to follow, it cannot name the new leaders yet.
+    fn is_orphan(&self, id: ExchangeId) -> bool {
+        let Some(exchange) = self.exchange_of(id) else { return false };
+        let serving = self.serving(exchange.side).map(|a| a.since);
+        !self.virtual_cluster.waits(exchange.side) && (serving.is_none() || exchange.since != serving)
+    }
+
+    /// Takes out the connections to brokers of clusters that serve nothing any more, and those of a cluster that only consumers stay on
+    /// which carry produces: their answers must not come.
+    fn ended_links(&mut self) -> Vec<(Peer, Link)> {
+        let [produce, consume] = [Side::Produce, Side::Consume].map(|s| self.serving(s).map(|a| a.since));
+        let serves = |peer: &Peer| {
+            let since = Some(peer.since);
+            since == produce || (since == consume && !self.carries_produce(peer))
+        };
+        let ended: Vec<Peer> = self.links.keys().copied().filter(|peer| !serves(peer)).collect();
+        ended.into_iter().filter_map(|peer| Some((peer, self.links.remove(&peer)?))).collect()
+    }
+
+    /// What consumers had under way on a connection that ends because of produces is as if its broker had gone away.
+    fn abandon(&mut self, peer: Peer, link: &Link, now: Now, out: &mut Output) {
+        if self.side_of(peer.since).is_none() {
+            return;
+        }
+        self.forget_sessions(peer);
+        for pending in &link.pending {
+            match pending.purpose {
+                Purpose::Exchange { id, .. }
+                    if self.exchange_of(id).is_some_and(|e| e.side == Side::Consume) =>
+                {
+                    self.lost(id, peer.node, true, now, out);
+                }
+                Purpose::Coordinator { .. } => self.lookup_lost(peer.node),
+                _ => {}
+            }
+        }
+        self.route_waiting(now, out);
+    }
+
+    fn forget_sessions(&mut self, peer: Peer) {
+        if self.side_of(peer.since) == self.side_of_consumers() {
+            self.fetch_sessions.retain(|_, n| *n != peer.node);
+            self.share_broker = self.share_broker.filter(|n| *n != peer.node);
+        }
     }
 
     /// The next try asks another broker for the coordinator.
@@ -122,7 +174,7 @@ impl Session {
 
     /// The other parts of the request go on; this one's share of the answer is an error.
     fn part_lost(&mut self, id: ExchangeId, chosen: &[usize], now: Now, out: &mut Output) {
-        let view = self.view.clone();
+        let view = View::of_exchange(self, id);
         let Some(exchange) = self.exchange(id) else { return };
         let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
         let State::Merging(merge) = &mut exchange.state else { return };
@@ -144,8 +196,8 @@ impl Session {
     fn forget_coordinators(&mut self, id: ExchangeId) {
         let Some(exchange) = self.exchange(id) else { return };
         let (Route::Coordinator(kind) | Route::Coordinators(kind, _)) = exchange.rule.route else { return };
-        let keys = exchange.scan.keys.clone();
-        if let Some(active) = self.active() {
+        let (keys, side) = (exchange.scan.keys.clone(), exchange.side);
+        if let Some(active) = self.serving(side) {
             keys.iter().for_each(|key| active.cluster.topology.set_coordinator(kind, key, None));
         }
     }
@@ -156,8 +208,9 @@ impl Session {
         if cause == Cause::Switch {
             exchange.tried.clear();
         }
+        let side = exchange.side;
         let again = exchange.original.clone().filter(|_| matches!(exchange.rule.fail, Fail::Replay));
-        let Some(original) = again.filter(|_| self.active().is_some()) else {
+        let Some(original) = again.filter(|_| self.serving(side).is_some()) else {
             return self.refuse(id, cause, now, out);
         };
         let Ok(len) = header::request_header(&original[4..]).map(|h| h.len) else { return };

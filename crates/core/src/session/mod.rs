@@ -14,6 +14,7 @@
 mod commits;
 mod complete;
 mod dispatch;
+mod drain;
 mod exchange;
 mod fail;
 pub mod gate;
@@ -33,10 +34,11 @@ use crate::{
     config::Address,
     limits,
     metrics::{CloseReason, VirtualClusterMetrics},
+    offsets::Reading,
     producer_ids::ProducerIds,
-    rules::Context,
+    rules::{Context, Side},
     signal::Signal,
-    snapshot::{Active, VirtualCluster},
+    snapshot::{Active, Consumers, VirtualCluster},
     topology::{CoordinatorKind, NodeId, Topology},
 };
 use bytes::{Bytes, BytesMut};
@@ -58,18 +60,33 @@ pub struct Output {
     /// Frames for the client, in order.
     pub replies: Vec<Bytes>,
     /// Connections to brokers that must be closed; what is queued for them is dropped.
-    pub drop_links: Vec<NodeId>,
+    pub drop_links: Vec<Peer>,
     /// What the control plane should know.
     pub signals: Vec<Signal>,
     /// The client connection must be closed after the replies.
     pub close: Option<Close>,
 }
 
+/// A broker that a client connection talks to. While a cluster is drained there may be two with the same node id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Peer {
+    /// Generation of the switch that made its cluster active.
+    pub since: u64,
+    /// Its node id.
+    pub node: NodeId,
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.node.fmt(f)
+    }
+}
+
 /// A frame for a broker, or a piece of one: the pieces of a frame follow each other without others between them.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
     /// The broker; see [`Session::address`].
-    pub node: NodeId,
+    pub to: Peer,
     /// The bytes, size included.
     pub frame: Bytes,
     /// Whether a response will come. Of a request in pieces the first one says so.
@@ -90,19 +107,22 @@ pub struct Close {
 pub struct Session {
     slot: Option<usize>,
     virtual_cluster: Arc<VirtualCluster>,
-    topology: Arc<Topology>,
-    /// What translations look at; made anew with each change of the two.
-    view: Option<Arc<View>>,
+    /// Of the cluster that serves produces, and of the one that serves consumers.
+    topologies: [Arc<Topology>; 2],
+    /// What translations look at, by side; made anew with each change of the two.
+    views: [Option<Arc<View>>; 2],
     exchanges: VecDeque<Exchange>,
     spares: Spares,
     /// For answers, in memory that is used again.
     editor: Editor,
     first: ExchangeId,
-    links: BTreeMap<NodeId, Link>,
+    links: BTreeMap<Peer, Link>,
     waiting: Option<Waiting>,
     /// A large Produce request that is passing through. While there is one, no further request is read.
     incoming: Option<Incoming>,
     fetch_sessions: HashMap<i32, NodeId>,
+    /// Of the drain under way.
+    reading: Option<Reading>,
     share_broker: Option<NodeId>,
     /// `transaction.timeout.ms` of this connection's producer, as far as it said so.
     transaction_timeout: Option<i32>,
@@ -174,12 +194,12 @@ impl Session {
         gate: Arc<Gate>,
         metrics: Arc<VirtualClusterMetrics>,
     ) -> Self {
-        let topology = newest(&virtual_cluster);
-        Self {
+        let topologies = newest(&virtual_cluster);
+        let mut session = Self {
             slot,
-            view: View::of(&virtual_cluster, &topology),
+            views: views(&virtual_cluster, &topologies),
             virtual_cluster,
-            topology,
+            topologies,
             exchanges: VecDeque::new(),
             spares: Spares::default(),
             editor: Editor::new(),
@@ -188,13 +208,16 @@ impl Session {
             waiting: None,
             incoming: None,
             fetch_sessions: HashMap::new(),
+            reading: None,
             share_broker: None,
             transaction_timeout: None,
             number: gate.enter(),
             gate,
             members: Arc::default(),
             metrics,
-        }
+        };
+        session.enter_drain();
+        session
     }
 
     /// Shares the memory of group members with the other connections of the virtual cluster.
@@ -224,9 +247,9 @@ impl Session {
         }
     }
 
-    /// Whether the old cluster is fenced off and the new one not yet active.
+    /// Whether an old cluster is fenced off and the new one does not serve yet, be it consumers only.
     pub fn is_switching(&self) -> bool {
-        self.virtual_cluster.active.is_none() && self.virtual_cluster.switching
+        self.virtual_cluster.waits(Side::Produce) || self.virtual_cluster.waits(Side::Consume)
     }
 
     /// Whether some cluster serves.
@@ -240,17 +263,13 @@ impl Session {
     }
 
     /// Where to connect for a node that a frame was sent to.
-    pub fn address(&self, node: NodeId) -> Option<Address> {
+    pub fn address(&self, Peer { since, node }: Peer) -> Option<Address> {
+        let side = self.side_of(since)?;
         if node <= BOOTSTRAP {
             let index = usize::try_from(BOOTSTRAP - node).ok()?;
-            return self.active()?.cluster.bootstrap.get(index).cloned();
+            return self.serving(side)?.cluster.bootstrap.get(index).cloned();
         }
-        self.topology.address(node).cloned()
-    }
-
-    /// Name of the active cluster.
-    pub fn cluster(&self) -> Option<Arc<str>> {
-        self.active().map(|a| a.cluster.name.clone())
+        self.topology(side).address(node).cloned()
     }
 
     /// When [`tick`](Self::tick) wants to be called.
@@ -271,15 +290,21 @@ impl Session {
 
     /// Whether the observed topology has moved on since the session last looked.
     pub fn topology_moved(&self) -> bool {
-        self.active().is_some_and(|a| a.cluster.topology.revision() != self.topology.revision)
+        SIDES.iter().any(|side| {
+            let cell = self.serving(*side).map(|a| &a.cluster.topology);
+            cell.is_some_and(|t| t.revision() != self.topology(*side).revision)
+        })
     }
 
     /// Whether something waits for a change of the topology. If so the task is woken by it.
     pub fn poll_topology(&self, waker: &std::task::Waker) -> bool {
         let held = self.exchanges.iter().any(|e| matches!(e.state, State::Held { .. }));
         let waits = held || self.waiting.is_some() || self.incoming.as_ref().is_some_and(Incoming::waits);
-        let Some(active) = self.active().filter(|_| waits) else { return false };
-        active.cluster.topology.wake_on_change(waker);
+        if !waits {
+            return false;
+        }
+        let serving = SIDES.iter().filter_map(|side| self.serving(*side));
+        serving.for_each(|a| a.cluster.topology.wake_on_change(waker));
         self.topology_moved()
     }
 
@@ -298,19 +323,16 @@ impl Session {
     /// Takes a new snapshot's view. When the active cluster changed, everything under way to the old one ends.
     pub fn adopt(&mut self, virtual_cluster: Arc<VirtualCluster>, now: Now, out: &mut Output) {
         // The end of a fence is a change too, also when no cluster follows: what waited is refused then.
-        let key = |v: &VirtualCluster| {
-            let active = v.active.as_ref().map(|a| (a.cluster.name.clone(), a.since));
-            let fenced = active.is_none() && v.switching;
-            (active, fenced)
-        };
-        let switched = key(&self.virtual_cluster) != key(&virtual_cluster);
+        let key = |v: &VirtualCluster, side| (v.serving(side).map(|a| a.since), v.waits(side));
+        let switched = SIDES.map(|side| key(&self.virtual_cluster, side) != key(&virtual_cluster, side));
         // Not by its revision: another cluster's topology may have the same.
-        self.topology = newest(&virtual_cluster);
-        self.view = View::of(&virtual_cluster, &self.topology);
+        self.topologies = newest(&virtual_cluster);
+        self.views = views(&virtual_cluster, &self.topologies);
         self.virtual_cluster = virtual_cluster;
-        if switched {
+        self.enter_drain();
+        if switched != [false, false] {
             self.note_active();
-            self.switch(now, out);
+            self.switch(switched, now, out);
         }
     }
 
@@ -319,19 +341,34 @@ impl Session {
     }
 
     fn note_active(&self) {
-        if let Some(active) = self.active() {
+        // Groups are where consumers are.
+        if let Some(active) = self.serving(Side::Consume) {
             self.members.activated(&active.cluster.name, active.since);
         }
     }
 
-    fn active(&self) -> Option<&Active> {
-        self.virtual_cluster.active.as_ref()
+    fn serving(&self, side: Side) -> Option<&Active> {
+        self.virtual_cluster.serving(side)
+    }
+
+    fn topology(&self, side: Side) -> &Arc<Topology> {
+        let [produce, consume] = &self.topologies;
+        if side == Side::Produce { produce } else { consume }
+    }
+
+    /// A side that the cluster which became active then serves.
+    fn side_of(&self, since: u64) -> Option<Side> {
+        SIDES.into_iter().find(|side| self.serving(*side).is_some_and(|a| a.since == since))
+    }
+
+    fn side_of_consumers(&self) -> Option<Side> {
+        self.serving(Side::Consume).and_then(|a| self.side_of(a.since))
     }
 
     fn refresh(&mut self) {
         if self.topology_moved() {
-            self.topology = newest(&self.virtual_cluster);
-            self.view = View::of(&self.virtual_cluster, &self.topology);
+            self.topologies = newest(&self.virtual_cluster);
+            self.views = views(&self.virtual_cluster, &self.topologies);
         }
     }
 
@@ -363,15 +400,31 @@ impl Session {
         }
     }
 
-    fn stale_topology(&self, out: &mut Output) {
-        if let Some(cluster) = self.cluster() {
-            out.signals.push(Signal::TopologyStale { cluster });
+    /// Routing a request of this side met something unknown.
+    fn stale_topology(&self, side: Side, out: &mut Output) {
+        if let Some(active) = self.serving(side) {
+            out.signals.push(Signal::TopologyStale { cluster: active.cluster.name.clone() });
         }
     }
 }
 
-fn newest(virtual_cluster: &VirtualCluster) -> Arc<Topology> {
-    virtual_cluster.active.as_ref().map(|a| a.cluster.topology.load()).unwrap_or_default()
+const SIDES: [Side; 2] = [Side::Produce, Side::Consume];
+
+fn newest(virtual_cluster: &VirtualCluster) -> [Arc<Topology>; 2] {
+    SIDES.map(|side| virtual_cluster.serving(side).map(|a| a.cluster.topology.load()).unwrap_or_default())
+}
+
+fn views(virtual_cluster: &Arc<VirtualCluster>, topologies: &[Arc<Topology>; 2]) -> [Option<Arc<View>>; 2] {
+    let [produce, consume] = topologies;
+    let view = |side, topology: &Arc<Topology>| {
+        let active = virtual_cluster.serving(side)?.clone();
+        let (virtual_cluster, topology) = (virtual_cluster.clone(), topology.clone());
+        Some(Arc::new(View { virtual_cluster, active, topology }))
+    };
+    let first = view(Side::Produce, produce);
+    let together = matches!(virtual_cluster.consumers, Consumers::Together);
+    let second = if together { first.clone() } else { view(Side::Consume, consume) };
+    [first, second]
 }
 
 /// What a translation may look at, in a form that does not borrow the session.
@@ -383,10 +436,15 @@ struct View {
 }
 
 impl View {
-    fn of(virtual_cluster: &Arc<VirtualCluster>, topology: &Arc<Topology>) -> Option<Arc<Self>> {
-        let active = virtual_cluster.active.clone()?;
-        let (virtual_cluster, topology) = (virtual_cluster.clone(), topology.clone());
-        Some(Arc::new(Self { virtual_cluster, active, topology }))
+    /// Of what serves a side.
+    fn of(session: &Session, side: Side) -> Option<Arc<Self>> {
+        let [produce, consume] = &session.views;
+        if side == Side::Produce { produce.clone() } else { consume.clone() }
+    }
+
+    /// Of what serves the side of a request.
+    fn of_exchange(session: &Session, id: ExchangeId) -> Option<Arc<Self>> {
+        Self::of(session, session.exchange_of(id)?.side)
     }
 
     /// A stand-in while no cluster is active: nothing is known.

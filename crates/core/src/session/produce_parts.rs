@@ -1,14 +1,14 @@
 //! The parts of a Produce request that is cut through: where the records of each partition go, and the frame around them.
 
 use super::{
-    ExchangeId, Outgoing, Output, Pending, Purpose, Session, View,
+    ExchangeId, Outgoing, Output, Peer, Pending, Purpose, Session, View,
     exchange::{Part, State},
     produce_stream::{Body, Incoming},
     refuse::{self, Cause},
 };
 use crate::{
     Now, limits,
-    rules::{Context, error, request::Scan, transactions},
+    rules::{Context, Side, error, request::Scan, transactions},
     topology::NodeId,
 };
 use bytes::Bytes;
@@ -46,14 +46,15 @@ impl Session {
             Decision::Wait => {
                 if incoming.until.is_none() {
                     incoming.until = Some(now + limits::LOOKUP_WAIT);
-                    self.stale_topology(out);
+                    self.stale_topology(Side::Produce, out);
                 }
                 return false;
             }
             Decision::Broker(node) => {
                 let records = body.cursor.blob_left();
                 body.batches = (!cx.active.producer_ids.pass()).then(|| Batches::new(records));
-                self.begin_part(incoming, body, node, out);
+                let to = Peer { since: cx.active.since, node };
+                self.begin_part(incoming, body, to, out);
             }
             Decision::Refused(code) => {
                 body.refused.entry(code).or_default().push(self.last_partition(body.id));
@@ -102,10 +103,10 @@ impl Session {
     }
 
     /// Everything before the records leaves.
-    fn begin_part(&mut self, incoming: &mut Incoming, body: &Body, node: NodeId, out: &mut Output) {
+    fn begin_part(&mut self, incoming: &mut Incoming, body: &Body, to: Peer, out: &mut Output) {
         let chosen = vec![self.last_partition(body.id)];
         let answered = !self.scan(body.id).is_some_and(|s| s.no_response);
-        let link = self.links.entry(node).or_default();
+        let link = self.links.entry(to).or_default();
         link.unanswered |= !answered;
         let correlation = link.next();
         if answered {
@@ -115,10 +116,10 @@ impl Session {
         if let Some(State::Merging(merge)) = self.exchange(body.id).map(|e| &mut e.state)
             && answered
         {
-            merge.outstanding.push_back(Part { node, chosen });
+            merge.outstanding.push_back(Part { node: to.node, chosen });
         }
-        incoming.to = Some(node);
-        out.sends.push(Outgoing { node, frame: body.head(correlation).into(), answered });
+        incoming.to = Some(to);
+        out.sends.push(Outgoing { to, frame: body.head(correlation).into(), answered });
     }
 
     /// All of the request has come.
@@ -127,7 +128,7 @@ impl Session {
         let id = body.id;
         self.metrics.splits.add(u64::from(!body.whole));
         let Some(scan) = self.scan(id).cloned() else { return };
-        if incoming.doomed && self.is_switching() {
+        if incoming.doomed && self.virtual_cluster.waits(Side::Produce) {
             // It is refused with everything else when the switch is over.
             if let Some(exchange) = self.exchange(id) {
                 exchange.state = State::Routing;
@@ -138,7 +139,7 @@ impl Session {
             self.refuse(id, Cause::Switch, now, out);
             return self.flush(now, out);
         }
-        let view = self.view.clone();
+        let view = View::of(self, Side::Produce);
         let cx = view.as_deref().map(View::context);
         body.refused.values().for_each(|chosen| self.close_gates(&scan, Some(chosen), now));
         let refused = body.refused.iter();
@@ -162,9 +163,9 @@ impl Session {
 impl Incoming {
     /// A piece of the frame under way, if there is one.
     pub(super) fn piece(&self, bytes: Bytes, out: &mut Output) {
-        if let Some(node) = self.to.filter(|_| !bytes.is_empty()) {
+        if let Some(to) = self.to.filter(|_| !bytes.is_empty()) {
             // Whether an answer will come was said with the first piece.
-            out.sends.push(Outgoing { node, frame: bytes, answered: false });
+            out.sends.push(Outgoing { to, frame: bytes, answered: false });
         }
     }
 

@@ -9,17 +9,16 @@
 //! answer is given when all of it has come. Half a frame for a broker is only ever followed by the end of that connection.
 
 use super::{
-    ExchangeId, Output, Pending, Purpose, Session, View,
+    ExchangeId, Output, Peer, Pending, Purpose, Session, View,
     dispatch::bad_request,
     exchange::{Merge, State},
 };
 use crate::{
     Now, limits,
     rules::{
-        Context, Partitions, Route,
+        Context, Partitions, Route, Side,
         request::{self, PartitionRef, Scan, TopicRef},
     },
-    topology::NodeId,
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
@@ -41,7 +40,7 @@ pub(super) struct Incoming {
     /// Nothing of it goes anywhere any more; it is refused when all of it has come.
     pub(super) doomed: bool,
     /// The broker that gets the records that come next, while its frame is incomplete.
-    pub(super) to: Option<NodeId>,
+    pub(super) to: Option<Peer>,
     /// Its leader is not known: how long to wait for a topology that knows it.
     pub(super) until: Option<Now>,
 }
@@ -96,14 +95,14 @@ impl Incoming {
         self.body.as_ref().is_some_and(|b| b.id == id)
     }
 
-    /// Whether half a frame has gone to `node`.
-    pub(super) fn goes_to(&self, node: NodeId) -> bool {
-        self.to == Some(node)
+    /// Whether half a frame has gone to a broker.
+    pub(super) fn goes_to(&self, peer: Peer) -> bool {
+        self.to == Some(peer)
     }
 
-    /// The connection to `node` is gone, where `last` was asked last. Returns whether only half of that has left.
-    pub(super) fn cut(&mut self, node: NodeId, last: Option<&Pending>) -> bool {
-        if !self.goes_to(node) {
+    /// The connection to a broker is gone, where `last` was asked last. Returns whether only half of that has left.
+    pub(super) fn cut(&mut self, peer: Peer, last: Option<&Pending>) -> bool {
+        if !self.goes_to(peer) {
             return false;
         }
         self.to = None;
@@ -145,7 +144,7 @@ impl Session {
     /// Returns whether the request is complete; what is left of `input` is the next one then.
     pub fn receive(&mut self, input: &mut BytesMut, now: Now, out: &mut Output) -> bool {
         let Some(mut incoming) = self.incoming.take() else { return false };
-        incoming.doomed |= self.active().is_none();
+        incoming.doomed |= self.serving(Side::Produce).is_none();
         let stop = self.pass(&mut incoming, input, now, out);
         match stop {
             Ok(Stop::Complete) => self.received(incoming, now, out),
@@ -160,12 +159,12 @@ impl Session {
 
     /// How many of the next bytes of the request that is coming in go to a broker as they are, whatever they are, and to which: the
     /// kernel may move them, after everything that was sent there before.
-    pub fn movable(&self) -> Option<(NodeId, usize)> {
+    pub fn movable(&self) -> Option<(Peer, usize)> {
         let incoming = self.incoming.as_ref()?;
-        let (node, body) = incoming.to.zip(incoming.body.as_ref())?;
+        let (to, body) = incoming.to.zip(incoming.body.as_ref())?;
         let left = if body.undecided || !body.amid_records { 0 } else { body.cursor.blob_left() };
         let left = body.batches.as_ref().map_or(left, |batches| left.min(batches.body_left()));
-        (left > 0).then_some((node, left))
+        (left > 0).then_some((to, left))
     }
 
     /// So many of the [`movable`](Self::movable) bytes have been moved.
@@ -220,11 +219,13 @@ impl Session {
             (header.key, header.version, header.correlation_id, header.len);
         let message: &'static Message =
             tables::request(key, version).ok_or("the tables lack this version")?;
-        let Some((id, rule)) = self.admit(key, version, correlation, now, out) else {
+        let Some((id, rule)) = self.admit(key, version, Side::Produce, correlation, now, out) else {
             return Ok(None);
         };
         let Route::Leaders(shape) = rule.route else { return Err("not a Produce request".into()) };
+        let since = self.serving(Side::Produce).map(|a| a.since);
         if let Some(exchange) = self.exchange(id) {
+            exchange.since = since;
             let (outstanding, parts) = (VecDeque::new(), Vec::new());
             exchange.state = State::Merging(Merge { outstanding, parts, deadline: None, open: true });
         }
@@ -259,7 +260,9 @@ impl Session {
         out: &mut Output,
     ) -> Result<Stop, String> {
         // The stand-in serves requests that are dropped as they come.
-        let view = self.view.clone().or_else(|| View::of_none(self)).ok_or("no cluster is configured")?;
+        let view = View::of(self, Side::Produce)
+            .or_else(|| View::of_none(self))
+            .ok_or("no cluster is configured")?;
         let cx = view.context();
         loop {
             if body.undecided && !self.settle(incoming, body, input, &cx, now, out) {

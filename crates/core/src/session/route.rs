@@ -1,7 +1,7 @@
 //! Where a request goes: decided anew each time it is tried, from what is known at that moment.
 
 use super::{
-    BOOTSTRAP, ExchangeId, Purpose, Session, dispatch::decode_request, exchange::Exchange, send::Split,
+    BOOTSTRAP, ExchangeId, Peer, Purpose, Session, dispatch::decode_request, exchange::Exchange, send::Split,
 };
 use crate::{
     Now,
@@ -133,6 +133,9 @@ impl Session {
     /// A request of a fetch session goes to its broker; one that the broker cannot serve ends the session, and the client starts anew.
     fn in_fetch_session(&self, exchange: &Exchange, cx: &Context<'_>) -> Target {
         let gone = || Target::Answer(Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND));
+        if cx.virtual_cluster.staying().is_some() {
+            return gone();
+        }
         let Some(node) = self.fetch_sessions.get(&exchange.scan.fetch.session_id).copied() else {
             return gone();
         };
@@ -153,10 +156,13 @@ impl Session {
 
     /// A broker for a request that any can serve: one that is connected, else the slot's own, else any listed, else a bootstrap server.
     pub(super) fn any(&self, id: ExchangeId, tried: &[NodeId], cx: &Context<'_>) -> Option<NodeId> {
-        let amid = |node: &NodeId| self.incoming.as_ref().is_some_and(|i| i.goes_to(*node));
-        let fresh = |node: &NodeId| !tried.contains(node) && !amid(node) && !self.is_overtaken(id, *node);
+        let peer = |node: &NodeId| Peer { since: cx.active.since, node: *node };
+        let amid = |node: &NodeId| self.incoming.as_ref().is_some_and(|i| i.goes_to(peer(node)));
+        let fresh =
+            |node: &NodeId| !tried.contains(node) && !amid(node) && !self.is_overtaken(id, peer(node));
         let listed = |node: &NodeId| cx.topology.brokers.get(node).is_some_and(|b| b.listed);
-        let connected = self.links.keys().copied().find(|n| fresh(n) && listed(n));
+        let links = self.links.keys().filter(|p| p.since == cx.active.since).map(|p| p.node);
+        let connected = links.into_iter().find(|n| fresh(n) && listed(n));
         let own = || self.slot_broker(cx).filter(|n| fresh(n) && listed(n));
         let brokers = || cx.topology.brokers.keys().copied().find(|n| fresh(n) && listed(n));
         let bootstrap = || {
@@ -166,11 +172,11 @@ impl Session {
         connected.or_else(own).or_else(brokers).or_else(bootstrap)
     }
 
-    /// Whether a later request is under way to `node`. A request that is tried again must not queue behind it: a large answer to
+    /// Whether a later request is under way to `peer`. A request that is tried again must not queue behind it: a large answer to
     /// the later one would wait for this one, and this one behind it, for ever.
-    fn is_overtaken(&self, id: ExchangeId, node: NodeId) -> bool {
+    fn is_overtaken(&self, id: ExchangeId, peer: Peer) -> bool {
         let later = |purpose: &Purpose| matches!(purpose, Purpose::Exchange { id: other, .. } if *other > id);
-        self.links.get(&node).is_some_and(|l| l.pending.iter().any(|p| later(&p.purpose)))
+        self.links.get(&peer).is_some_and(|l| l.pending.iter().any(|p| later(&p.purpose)))
     }
 
     fn slot_broker(&self, cx: &Context<'_>) -> Option<NodeId> {

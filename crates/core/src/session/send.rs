@@ -1,14 +1,14 @@
 //! Frames for brokers: a request whole, or its parts.
 
 use super::{
-    ExchangeId, Link, Outgoing, Output, Pending, Purpose, Session,
+    ExchangeId, Link, Outgoing, Output, Peer, Pending, Purpose, Session,
     dispatch::{decode_request, is_chosen},
     exchange::{Merge, Part, State},
     positions, refuse,
 };
 use crate::{
     Now, limits,
-    rules::{Context, Keys, Partitions, Route, request::Scan},
+    rules::{Context, Keys, Partitions, Route, Side, request::Scan},
     topology::NodeId,
 };
 use bytes::{Bytes, BytesMut};
@@ -36,31 +36,38 @@ pub(super) struct Split {
 
 impl Session {
     /// Before a consumer joins again on a cluster it had left, its former self leaves.
-    fn dismiss_ghosts(&mut self, id: ExchangeId, node: NodeId, out: &mut Output) {
+    fn dismiss_ghosts(&mut self, id: ExchangeId, to: Peer, out: &mut Output) {
         const JOIN_GROUP: i16 = 11;
         const LEAVE_GROUP: i16 = 13;
         let joins = self.exchange(id).filter(|e| e.rule.key == JOIN_GROUP);
         let Some(group) = joins.and_then(|e| e.scan.keys.first().cloned()) else { return };
-        let Some(cluster) = self.cluster() else { return };
+        let Some(cluster) = self.serving(Side::Consume).map(|a| a.cluster.name.clone()) else { return };
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&LEAVE_GROUP).copied() else { return };
         for ghost in self.members.take_ghosts(&cluster, &group) {
             let member = Struct::new().with("MemberId", ghost.as_str());
             let body =
                 Struct::new().with("GroupId", &*group).with("MemberId", ghost).with("Members", vec![member]);
-            let link = self.links.entry(node).or_default();
+            let link = self.links.entry(to).or_default();
             let correlation = link.next();
             if let Ok(frame) =
                 value::encode_request(LEAVE_GROUP, version, correlation, Some("pointsman"), &body)
             {
                 link.pending.push_back(Pending { correlation, purpose: Purpose::Courtesy });
-                out.sends.push(Outgoing { node, frame: frame.into(), answered: true });
+                out.sends.push(Outgoing { to, frame: frame.into(), answered: true });
             }
         }
     }
 
+    /// A broker of the cluster that the request was routed to.
+    pub(super) fn peer(&self, id: ExchangeId, node: NodeId) -> Option<Peer> {
+        self.exchange_of(id)?.since.map(|since| Peer { since, node })
+    }
+
     pub(super) fn send_whole(&mut self, id: ExchangeId, node: NodeId, mut frame: BytesMut, out: &mut Output) {
-        self.dismiss_ghosts(id, node, out);
+        let Some(to) = self.peer(id, node) else { return };
+        self.dismiss_ghosts(id, to, out);
         self.end_no_stranger_session(id, node, &mut frame);
+        self.without_session(id, &mut frame);
         let Some(exchange) = self.exchange(id) else { return };
         let silent = exchange.scan.no_response;
         exchange.state = if silent { State::Silent } else { State::Whole };
@@ -72,14 +79,14 @@ impl Session {
         if let Some(producer) = commits {
             self.members.commits.asked(producer);
         }
-        let link = self.links.entry(node).or_default();
+        let link = self.links.entry(to).or_default();
         link.unanswered |= silent;
         let correlation = link.next();
         frame[8..12].copy_from_slice(&correlation.to_be_bytes());
         if !silent {
             link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll: None } });
         }
-        out.sends.push(Outgoing { node, frame: frame.freeze(), answered: !silent });
+        out.sends.push(Outgoing { to, frame: frame.freeze(), answered: !silent });
     }
 
     /// A Fetch that starts anew may name the session that it had before, for the broker to end it. Another broker could have given
@@ -201,10 +208,10 @@ impl Session {
         merge: &mut Merge,
         out: &mut Output,
     ) {
+        let Some(to) = self.peer(id, part.node) else { return };
         let Some(exchange) = self.exchange(id) else { return };
         let (key, version, answered) = (exchange.rule.key, exchange.version, !exchange.scan.no_response);
-        let node = part.node;
-        let link = self.links.entry(node).or_default();
+        let link = self.links.entry(to).or_default();
         link.unanswered |= !answered;
         let correlation = link.next();
         let Some(frame) = part_frame(whole, key, version, correlation, body) else { return };
@@ -218,7 +225,7 @@ impl Session {
             link.pending.push_back(Pending { correlation, purpose: Purpose::Exchange { id, poll } });
             merge.outstanding.push_back(part);
         }
-        out.sends.push(Outgoing { node, frame, answered });
+        out.sends.push(Outgoing { to, frame, answered });
     }
 }
 
@@ -240,6 +247,14 @@ enum Poll {
 }
 
 impl Link {
+    /// The requests of the client that wait for an answer.
+    pub(super) fn exchanges(&self) -> impl Iterator<Item = ExchangeId> {
+        self.pending.iter().filter_map(|p| match p.purpose {
+            Purpose::Exchange { id, .. } => Some(id),
+            _ => None,
+        })
+    }
+
     pub(super) fn next(&mut self) -> i32 {
         self.next_correlation = self.next_correlation.wrapping_add(1) & i32::MAX;
         self.next_correlation

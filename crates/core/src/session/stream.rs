@@ -4,8 +4,8 @@
 //! its tag is turned into one that no client knows; where they are an array, it becomes an empty one, and its bytes such a tagged
 //! field. The content is blanked, which tells the client nothing and keeps the frame's size.
 
-use super::{ExchangeId, Output, Purpose, Session, View, exchange::State};
-use crate::{Now, limits, topology::NodeId};
+use super::{ExchangeId, Output, Peer, Purpose, Session, View, exchange::State};
+use crate::{Now, limits, rules::Side};
 use pointsman_wire::{
     batch::{BatchEvent, Batches, PARTITION_LEADER_EPOCH_AT},
     cursor::{Cursor, Event, Kind},
@@ -36,9 +36,9 @@ pub const STREAM_HEAD: usize = 64;
 const UNKNOWN_TAG: u8 = 0x7f;
 
 impl Session {
-    /// How to take in a response frame of `node` with `size` bytes after the size prefix.
-    pub fn intake(&self, node: NodeId, size: usize) -> Intake {
-        let pending = self.links.get(&node).and_then(|l| l.pending.front());
+    /// How to take in a response frame of a broker with `size` bytes after the size prefix.
+    pub fn intake(&self, peer: Peer, size: usize) -> Intake {
+        let pending = self.links.get(&peer).and_then(|l| l.pending.front());
         let exchange = pending.and_then(|p| match &p.purpose {
             Purpose::Exchange { id, poll: None } => Some(*id),
             _ => None,
@@ -60,12 +60,12 @@ impl Session {
         }
     }
 
-    /// Starts to pass the response of `node` through. `frame` holds its first bytes, size included, and gets the client's correlation
+    /// Starts to pass the response of a broker through. `frame` holds its first bytes, size included, and gets the client's correlation
     /// id. The bytes before [`Stream::body_at`] can go to the client at once.
-    pub fn begin_stream(&mut self, node: NodeId, frame: &mut [u8]) -> Result<Stream, DecodeError> {
+    pub fn begin_stream(&mut self, peer: Peer, frame: &mut [u8]) -> Result<Stream, DecodeError> {
         let gone = DecodeError::Truncated { needed: STREAM_HEAD, left: frame.len() };
-        let view = self.view.clone().ok_or(gone)?;
-        let pending = self.links.get(&node).and_then(|l| l.pending.front());
+        let view = View::of(self, Side::Consume).ok_or(gone)?;
+        let pending = self.links.get(&peer).and_then(|l| l.pending.front());
         let Some(Purpose::Exchange { id, .. }) = pending.map(|p| &p.purpose) else { return Err(gone) };
         let id: ExchangeId = *id;
         let exchange = self.exchange(id).ok_or(gone)?;
@@ -78,16 +78,16 @@ impl Session {
         let body_at = 4 + header::response_header_len(key, version).len_in(&frame[4..])?.ok_or(gone)?;
         let size = frame.get(..4).and_then(|b| <[u8; 4]>::try_from(b).ok()).map_or(0, u32::from_be_bytes);
         let len = (size as usize + 4).saturating_sub(body_at);
-        self.remember_fetch_session(id, node, frame);
+        self.remember_fetch_session(id, peer.node, frame);
         frame[4..8].copy_from_slice(&correlation.to_be_bytes());
         let cursor = Cursor::new(message, version, len);
         let veil = Vec::new().into_iter();
         Ok(Stream { body_at, len, cursor, view, foreign, batches: None, hidden: false, veil, done: false })
     }
 
-    /// The stream of `node` is complete.
-    pub fn end_stream(&mut self, node: NodeId, now: Now, out: &mut Output) {
-        let pending = self.links.get_mut(&node).and_then(|l| l.pending.pop_front());
+    /// The stream of a broker is complete.
+    pub fn end_stream(&mut self, peer: Peer, now: Now, out: &mut Output) {
+        let pending = self.links.get_mut(&peer).and_then(|l| l.pending.pop_front());
         if let Some(Purpose::Exchange { id, .. }) = pending.map(|p| p.purpose)
             && let Some(exchange) = self.exchange(id)
         {

@@ -8,7 +8,9 @@ use crate::{
     metrics::CloseReason,
     rules::{
         self, Fail,
-        transactions::{self, ADD_PARTITIONS_TO_TXN, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID},
+        transactions::{
+            self, ADD_PARTITIONS_TO_TXN, END_GIVES_ID, END_TXN, INIT_PRODUCER_ID, TXN_OFFSET_COMMIT,
+        },
     },
     signal::Signal,
 };
@@ -39,6 +41,7 @@ impl Session {
         out: &mut Output,
     ) -> Option<BytesMut> {
         let same_logs = self.virtual_cluster.replication.keeps_offsets();
+        let apart = self.is_apart();
         let exchange = self.exchange(id)?;
         let (rule, version) = (exchange.rule, exchange.version);
         let (key, scan) = (rule.key, &exchange.scan);
@@ -50,7 +53,9 @@ impl Session {
             self.transaction_timeout = scan.transaction_timeout;
             return Some(frame);
         }
-        if !scan.stale_producer || !transactions::belongs(key) {
+        // Its group is on the other cluster, and would take the other log's offsets for this one's.
+        let misled = apart && key == TXN_OFFSET_COMMIT;
+        if !(misled || (scan.stale_producer && transactions::belongs(key))) {
             return Some(frame);
         }
         let members = self.members.clone();

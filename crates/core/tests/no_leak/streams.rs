@@ -16,7 +16,7 @@ fn streamed(key: i16, version: i16, cut: usize) -> Vec<u8> {
     let sent = world.ask(key, version);
     let frame = frame(key, version, &sent, &world.response(key, version, Face::Real));
     let mut input = BytesMut::from(&frame[..]);
-    let mut stream = world.session.begin_stream(sent.node, &mut input).expect("begins");
+    let mut stream = world.session.begin_stream(sent.to, &mut input).expect("begins");
     let mut output = input.split_to(stream.body_at).to_vec();
     let mut rest = input.split_off(cut.min(input.len()));
     for more in [BytesMut::new(), std::mem::take(&mut rest)] {

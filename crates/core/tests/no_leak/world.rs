@@ -10,7 +10,7 @@ use pointsman_core::{
     config::{Address, Positions, Replication},
     rules,
     session::{Outgoing, Output, Session},
-    snapshot::{Active, Cluster, VirtualCluster},
+    snapshot::{Active, Cluster, Consumers, VirtualCluster},
     topic_ids::TopicIds,
     topology::{CoordinatorKind, Observation, Partition, Topic, TopologyCell},
 };
@@ -65,6 +65,7 @@ pub(crate) fn virtual_cluster() -> Arc<VirtualCluster> {
             switch_point: Arc::default(),
         }),
         switching: false,
+        consumers: Consumers::Together,
         offer: Arc::new(rules::ours()),
         topic_ids: Arc::new(TopicIds::new("main", [])),
         replication: Replication::default(),
@@ -139,7 +140,7 @@ impl World {
     pub(crate) fn respond(&mut self, key: i16, version: i16, sent: &Outgoing, body: &Struct) -> Struct {
         let mut out = Output::default();
         let answer = frame(key, version, sent, body);
-        self.session.response(sent.node, BytesMut::from(&answer[..]), Now::ZERO, &mut out);
+        self.session.response(sent.to, BytesMut::from(&answer[..]), Now::ZERO, &mut out);
         assert!(out.close.is_none(), "key {key} version {version}: {:?}", out.close);
         assert_eq!(out.replies.len(), 1, "key {key} version {version} is answered");
         let (correlation, body) = value::decode_response(key, version, &out.replies[0].slice(4..))

@@ -78,7 +78,7 @@ fn pass(rig: &mut Rig, client: &mut Socket, broker: &mut Socket, out: &mut [Outp
     assert_eq!(out.sends.len(), PIPELINE);
     broker.read(out.sends.iter().map(|sent| sent.frame[8..12].try_into().expect("four bytes")));
     for sent in out.sends.drain(..) {
-        rig.session.response(sent.node, broker.next(), rig.now, answers);
+        rig.session.response(sent.to, broker.next(), rig.now, answers);
     }
     assert_eq!(answers.replies.drain(..).count(), PIPELINE);
     COUNT.get() - before

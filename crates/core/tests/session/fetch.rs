@@ -202,17 +202,17 @@ fn parts_share_the_clients_limit_so_that_collecting_them_is_bounded() {
 fn only_what_one_broker_answers_whole_is_streamed() {
     let mut rig = Rig::new();
     let sent = ask(&mut rig, &fetch(TWO));
-    assert_eq!(rig.session.intake(sent[0].node, 1 << 20), Intake::Collect);
+    assert_eq!(rig.session.intake(sent[0].to, 1 << 20), Intake::Collect);
     let mut rig = Rig::new();
     let other = rig.ask(2, 5, &crate::bodies::list_offsets(&[("lines", &[0])]));
     let waits = rig.sent_one();
     ask(&mut rig, &fetch(&[("orders", &[0])]));
-    assert_eq!(rig.session.intake(1, 1 << 10), Intake::Collect);
-    assert_eq!(rig.session.intake(1, 1 << 30), Intake::TooLarge);
-    assert_eq!(rig.session.intake(1, 1 << 20), Intake::Wait, "an earlier request is not answered");
+    assert_eq!(rig.session.intake(rig.peer(1), 1 << 10), Intake::Collect);
+    assert_eq!(rig.session.intake(rig.peer(1), 1 << 30), Intake::TooLarge);
+    assert_eq!(rig.session.intake(rig.peer(1), 1 << 20), Intake::Wait, "an earlier request is not answered");
     rig.answer(&waits, &good(&waits));
     assert_eq!(rig.replies()[0].correlation, other);
-    assert_eq!(rig.session.intake(1, 1 << 20), Intake::Stream);
+    assert_eq!(rig.session.intake(rig.peer(1), 1 << 20), Intake::Stream);
 }
 
 #[test]

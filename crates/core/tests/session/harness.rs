@@ -13,12 +13,12 @@ use pointsman_core::{
     Now,
     config::{Address, Positions, Replication},
     offer::Offer,
-    offsets::{Groups, SwitchPoint},
+    offsets::{Groups, Readers, SwitchPoint},
     producer_ids::ProducerIds,
     rules,
-    session::{Close, Outgoing, Output, Session, gate::Gate},
+    session::{Close, Outgoing, Output, Peer, Session, gate::Gate},
     signal::{Failure, Signal},
-    snapshot::{Active, Cluster, VirtualCluster},
+    snapshot::{Active, Cluster, Consumers, Staying, VirtualCluster},
     topic_ids::TopicIds,
     topology::{NodeId, Observation, Partition, Topic, TopologyCell},
 };
@@ -34,6 +34,8 @@ pub(crate) const BASE: i32 = 1000;
 /// A request that left for a broker.
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
+    pub(crate) to: Peer,
+    /// The same without the generation of its cluster.
     pub(crate) node: NodeId,
     pub(crate) key: i16,
     pub(crate) version: i16,
@@ -61,6 +63,9 @@ pub(crate) struct Rig {
     pub(crate) topic_ids: Arc<TopicIds>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) groups: Arc<Groups>,
+    /// Of the drain under way.
+    pub(crate) readers: Arc<Readers>,
+    consumers: Consumers,
     /// In force from the next switch on.
     pub(crate) positions: Positions,
     /// In force from the next switch on.
@@ -155,6 +160,8 @@ impl Rig {
             topic_ids,
             gate,
             groups,
+            readers: Arc::default(),
+            consumers: Consumers::Together,
             positions: Positions::default(),
             replication: Replication::default(),
             offer,
@@ -171,10 +178,15 @@ impl Rig {
         }
     }
 
+    /// A broker of the active cluster.
+    pub(crate) fn peer(&self, node: NodeId) -> Peer {
+        Peer { since: self.view.active.as_ref().map_or(0, |a| a.since), node }
+    }
+
     fn absorb(&mut self, out: Output) {
         self.sends.extend(out.sends);
         self.replies.extend(out.replies);
-        self.dropped.extend(out.drop_links);
+        self.dropped.extend(out.drop_links.iter().map(|peer| peer.node));
         self.signals.extend(out.signals);
         self.close = self.close.take().or(out.close);
     }
@@ -213,11 +225,11 @@ impl Rig {
 
     /// Of the next `bytes` what may be moved unseen, where there is a kernel that does; returns how many.
     pub(crate) fn kernel_moves(&mut self, bytes: &[u8]) -> usize {
-        let Some((node, left)) = self.session.movable().filter(|_| self.kernel) else { return 0 };
+        let Some((to, left)) = self.session.movable().filter(|_| self.kernel) else { return 0 };
         let moved = left.min(bytes.len());
         if moved > 0 {
             let frame = Bytes::copy_from_slice(&bytes[..moved]);
-            self.sends.push(Outgoing { node, frame, answered: false });
+            self.sends.push(Outgoing { to, frame, answered: false });
         }
         let mut out = Output::default();
         self.session.moved(moved, &mut out);
@@ -237,22 +249,22 @@ impl Rig {
 
     /// Brokers that were sent anything, in order; nothing is taken.
     pub(crate) fn sent_nodes(&self) -> Vec<NodeId> {
-        self.sends.iter().map(|o| o.node).collect()
+        self.sends.iter().map(|o| o.to.node).collect()
     }
 
     /// Requests put together from their pieces, and what is left of an incomplete one.
     pub(crate) fn sent_pieces(&mut self) -> (Vec<Sent>, Vec<u8>) {
-        let (mut whole, mut bytes, mut node, mut answered) = (Vec::new(), Vec::new(), 0, false);
+        let (mut whole, mut bytes, mut to, mut answered) = (Vec::new(), Vec::new(), self.peer(0), false);
         for piece in std::mem::take(&mut self.sends) {
             if bytes.is_empty() {
-                (node, answered) = (piece.node, piece.answered);
+                (to, answered) = (piece.to, piece.answered);
             }
-            assert!(piece.node == node && !piece.frame.is_empty(), "pieces of a frame follow each other");
+            assert!(piece.to == to && !piece.frame.is_empty(), "pieces of a frame follow each other");
             bytes.extend_from_slice(&piece.frame);
             let size = u32::from_be_bytes(bytes[..4].try_into().expect("a head is never cut")) as usize;
             assert!(bytes.len() <= size + 4, "more than a frame");
             if bytes.len() == size + 4 {
-                whole.push(decode(&Outgoing { node, frame: std::mem::take(&mut bytes).into(), answered }));
+                whole.push(decode(&Outgoing { to, frame: std::mem::take(&mut bytes).into(), answered }));
             }
         }
         (whole, bytes)
@@ -260,13 +272,17 @@ impl Rig {
 
     /// `node` answers the next complete Produce request that it got.
     pub(crate) fn answer_next(&mut self, node: NodeId) {
-        let mine: Vec<_> = self.sends.extract_if(.., |o| o.node == node).collect();
+        let mine: Vec<_> = self.sends.extract_if(.., |o| o.to.node == node).collect();
         let mut others = std::mem::replace(&mut self.sends, mine);
         let (mut whole, _) = self.sent_pieces();
         let first = whole.remove(0);
         for sent in whole {
             let frame = value::encode_request(sent.key, sent.version, sent.correlation, None, &sent.body);
-            others.push(Outgoing { node, frame: frame.expect("encodes").into(), answered: sent.answered });
+            others.push(Outgoing {
+                to: sent.to,
+                frame: frame.expect("encodes").into(),
+                answered: sent.answered,
+            });
         }
         self.sends = others;
         self.answer(&first, &crate::bodies::good(&first));
@@ -287,13 +303,13 @@ impl Rig {
     /// A broker answers.
     pub(crate) fn answer(&mut self, to: &Sent, body: &Struct) {
         let frame = value::encode_response(to.key, to.version, to.correlation, body).expect("encodes");
-        self.respond(to.node, &frame);
+        self.respond(to.to, &frame);
     }
 
     /// Bytes of a broker's answer, size included.
-    pub(crate) fn respond(&mut self, node: NodeId, frame: &[u8]) {
+    pub(crate) fn respond(&mut self, peer: Peer, frame: &[u8]) {
         let mut out = Output::default();
-        self.session.response(node, BytesMut::from(frame), self.now, &mut out);
+        self.session.response(peer, BytesMut::from(frame), self.now, &mut out);
         self.absorb(out);
     }
 
@@ -322,8 +338,8 @@ impl Rig {
     }
 
     pub(crate) fn fail(&mut self, node: NodeId, unsent: usize) {
-        let mut out = Output::default();
-        self.session.link_failed(node, unsent, Failure::Refused, self.now, &mut out);
+        let (peer, mut out) = (self.peer(node), Output::default());
+        self.session.link_failed(peer, unsent, Failure::Refused, self.now, &mut out);
         self.absorb(out);
     }
 
@@ -344,6 +360,7 @@ impl Rig {
             positions: self.positions,
             replication: self.replication,
             groups: self.groups.clone(),
+            consumers: self.consumers.clone(),
             ..virtual_cluster(&chain, active, switching, &self.topic_ids, &self.offer)
         };
         let view = Arc::new(view);
@@ -380,6 +397,44 @@ impl Rig {
         self.adopt(None, true);
     }
 
+    /// The primary is fenced off for produces; consumers stay on it.
+    pub(crate) fn fence_produces(&mut self) {
+        self.stay(false);
+        self.adopt(None, true);
+    }
+
+    /// The secondary takes produces; consumers stay on the primary. `leaving`: groups are asked to leave it.
+    pub(crate) fn drain(&mut self, leaving: bool) {
+        self.stay(leaving);
+        let active = self.taking_over(&self.secondary, 2, BASE);
+        self.adopt(Some(active), false);
+    }
+
+    fn stay(&mut self, leaving: bool) {
+        let (on, readers) = (first(&self.primary), self.readers.clone());
+        self.consumers = Consumers::Stay(Box::new(Staying { on, leaving, readers }));
+    }
+
+    /// Consumers are on no cluster for a moment.
+    pub(crate) fn fence_consumers(&mut self) {
+        self.consumers = Consumers::Wait;
+        let active = self.taking_over(&self.secondary, 2, BASE);
+        self.adopt(Some(active), false);
+    }
+
+    /// Produces have to move again: everybody is fenced.
+    pub(crate) fn interrupt(&mut self) {
+        self.consumers = Consumers::Together;
+        self.adopt(None, true);
+    }
+
+    /// Consumers are where produces are.
+    pub(crate) fn follow(&mut self) {
+        self.consumers = Consumers::Together;
+        let active = self.taking_over(&self.secondary, 2, 2 * BASE);
+        self.adopt(Some(active), false);
+    }
+
     /// No cluster is available.
     pub(crate) fn no_cluster(&mut self) {
         self.adopt(None, false);
@@ -408,6 +463,7 @@ fn virtual_cluster(
         chain: chain.to_vec(),
         active,
         switching,
+        consumers: Consumers::Together,
         offer: offer.clone(),
         topic_ids: topic_ids.clone(),
         replication: Replication::default(),
@@ -445,6 +501,7 @@ fn taking_over(cluster: &Arc<Cluster>, since: u64, epoch_base: i32) -> Active {
 fn decode(outgoing: &Outgoing) -> Sent {
     let (key, version, correlation, client_id, body) =
         value::decode_request(&outgoing.frame.slice(4..)).expect("a broker can decode it");
-    let (node, answered) = (outgoing.node, outgoing.answered);
-    Sent { node, key, version, correlation, client_id, body, answered }
+    let (to, answered) = (outgoing.to, outgoing.answered);
+    let node = to.node;
+    Sent { to, node, key, version, correlation, client_id, body, answered }
 }

@@ -116,7 +116,7 @@ fn random_and_flipped_responses_never_panic() {
                 let at = 8 + random.below(frame.len() - 8);
                 frame[at] ^= 1 << random.below(8);
             }
-            rig.respond(sent.node, &frame);
+            rig.respond(sent.to, &frame);
             rig.wait(std::time::Duration::from_secs(1));
         }
     }
@@ -143,7 +143,7 @@ fn flipped_bytes_in_responses_of_every_api_never_panic() {
             if let Some(byte) = frame.get_mut(at) {
                 *byte ^= 1 << random.below(8);
             }
-            rig.respond(sent.node, &frame);
+            rig.respond(sent.to, &frame);
         }
     }
 }

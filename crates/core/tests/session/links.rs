@@ -137,7 +137,7 @@ fn bootstrap_servers_are_tried_one_after_the_other() {
     let first = rig.sent_one();
     rig.fail(first.node, 1);
     let second = rig.sent_one();
-    assert_eq!(rig.session.address(second.node), Some(address("primary", 2)));
+    assert_eq!(rig.session.address(second.to), Some(address("primary", 2)));
     rig.fail(second.node, 1);
     assert_eq!(reason(&rig), Some(CloseReason::UpstreamFailed));
 }

@@ -5,6 +5,7 @@
 mod allocations;
 mod bodies;
 mod coordinators;
+mod drain;
 mod fetch;
 mod fetch_sessions;
 mod gate;

@@ -141,7 +141,7 @@ fn without_a_known_topology_bootstrap_servers_are_asked() {
     let mut rig = Rig::with(cluster("primary", None), Some(0));
     rig.ask(3, 9, &metadata());
     let sent = rig.sent_one();
-    assert_eq!(rig.session.address(sent.node), Some(crate::harness::address("primary", 1)));
+    assert_eq!(rig.session.address(sent.to), Some(crate::harness::address("primary", 1)));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_core::session::{
-    Output,
+    Output, Peer,
     stream::{STREAM_HEAD, Stream},
 };
 use pointsman_wire::{
@@ -64,12 +64,12 @@ fn frame(sent: &Sent) -> Vec<u8> {
 }
 
 /// Streams a frame whose bytes come in pieces that end at `cuts`.
-fn streamed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize]) -> Vec<u8> {
-    passed(rig, node, frame, cuts, false).0
+fn streamed(rig: &mut Rig, peer: Peer, frame: &[u8], cuts: &[usize]) -> Vec<u8> {
+    passed(rig, peer, frame, cuts, false).0
 }
 
 /// The same; with a `kernel` that moves what may be moved unseen. Says too how many bytes it moved.
-fn passed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize], kernel: bool) -> (Vec<u8>, usize) {
+fn passed(rig: &mut Rig, peer: Peer, frame: &[u8], cuts: &[usize], kernel: bool) -> (Vec<u8>, usize) {
     let mut unseen = 0;
     let (mut input, mut output) = (BytesMut::new(), Vec::new());
     let mut stream = None;
@@ -85,7 +85,7 @@ fn passed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize], kernel: bool) 
         input.extend_from_slice(&frame[from..to]);
         from = to;
         if stream.is_none() && input.len() >= STREAM_HEAD {
-            let begun = rig.session.begin_stream(node, &mut input).expect("begins");
+            let begun = rig.session.begin_stream(peer, &mut input).expect("begins");
             output.extend_from_slice(&input.split_to(begun.body_at));
             stream = Some(begun);
         }
@@ -96,13 +96,13 @@ fn passed(rig: &mut Rig, node: i32, frame: &[u8], cuts: &[usize], kernel: bool) 
     }
     assert!(stream.is_some_and(|s| s.is_done()) && input.is_empty());
     let mut out = Output::default();
-    rig.session.end_stream(node, rig.now, &mut out);
+    rig.session.end_stream(peer, rig.now, &mut out);
     (output, unseen)
 }
 
 fn collected(version: i16, base: i32) -> Struct {
     let (mut rig, sent) = ask(version, base);
-    rig.respond(sent.node, &frame(&sent));
+    rig.respond(sent.to, &frame(&sent));
     rig.reply()
 }
 
@@ -131,7 +131,7 @@ fn split_at_every_byte_it_equals_the_collected_translation() {
             for cut in 1..whole.len() {
                 for kernel in [false, true] {
                     let (mut rig, sent) = ask(version, base);
-                    let got = decoded(version, passed(&mut rig, sent.node, &whole, &[cut], kernel).0);
+                    let got = decoded(version, passed(&mut rig, sent.to, &whole, &[cut], kernel).0);
                     let got = without_endpoints(got);
                     assert_eq!(
                         got, expected,
@@ -150,7 +150,7 @@ fn byte_by_byte_it_equals_the_collected_translation_and_shows_nothing_real() {
         let (mut rig, sent) = ask(version, BASE);
         let whole = frame(&sent);
         let cuts: Vec<usize> = (1..whole.len()).collect();
-        let (output, unseen) = passed(&mut rig, sent.node, &whole, &cuts, kernel);
+        let (output, unseen) = passed(&mut rig, sent.to, &whole, &cuts, kernel);
         assert_eq!(unseen > 0, kernel);
         for real in ["real.internal", "real-rack"] {
             assert!(!output.windows(real.len()).any(|w| w == real.as_bytes()), "{real}");
@@ -166,7 +166,7 @@ fn what_follows_a_stream_on_the_same_connection_is_answered_after_it() {
     let second = rig.ask(1, 12, &fetch(&[("orders", &[0])]));
     let next = rig.sent_one();
     assert_eq!(next.node, sent.node);
-    streamed(&mut rig, sent.node, &frame(&sent), &[100]);
+    streamed(&mut rig, sent.to, &frame(&sent), &[100]);
     rig.answer(&next, &good(&next));
     let replies = rig.replies();
     assert_eq!((replies.len(), replies[0].correlation, errors(1, &replies[0].body).len()), (1, second, 1));
@@ -175,7 +175,7 @@ fn what_follows_a_stream_on_the_same_connection_is_answered_after_it() {
 #[test]
 fn the_session_of_a_streamed_answer_is_known() {
     let (mut rig, sent) = ask(12, 0);
-    streamed(&mut rig, sent.node, &frame(&sent), &[]);
+    streamed(&mut rig, sent.to, &frame(&sent), &[]);
     rig.ask(1, 12, &fetch(&[]).with("SessionId", 77).with("SessionEpoch", 1));
     assert_eq!(rig.sent_one().node, sent.node);
 }
@@ -187,7 +187,7 @@ fn bytes_that_are_no_response_end_the_stream_with_an_error_not_a_panic() {
         let (mut rig, sent) = ask(16, BASE);
         let mut bytes = BytesMut::from(&whole[..]);
         bytes[at] ^= 0xff;
-        let Ok(mut stream) = rig.session.begin_stream(sent.node, &mut bytes) else { continue };
+        let Ok(mut stream) = rig.session.begin_stream(sent.to, &mut bytes) else { continue };
         let mut body = bytes.split_off(stream.body_at);
         while let Ok(passed) = stream.advance(&mut body) {
             if passed == 0 || stream.is_done() {

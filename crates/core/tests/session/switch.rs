@@ -162,7 +162,7 @@ fn requests_after_the_switch_go_to_the_new_cluster() {
     rig.ask(0, 9, &produce(&[("orders", &[0])], -1, None));
     let sent = rig.sent_one();
     assert_eq!(sent.node, 2, "the leader there");
-    assert_eq!(rig.session.address(sent.node), Some(crate::harness::address("secondary", 2)));
+    assert_eq!(rig.session.address(sent.to), Some(crate::harness::address("secondary", 2)));
     rig.answer(&sent, &good(&sent));
     assert_eq!(errors(0, &rig.reply())[0].2, 0);
 }
@@ -280,11 +280,12 @@ fn a_response_cut_by_the_switch_closes_the_connection() {
     let mut rig = Rig::new();
     rig.ask(1, 12, &fetch(&[("orders", &[0])]));
     let sent = rig.sent_one();
-    assert_eq!(rig.session.intake(1, 1 << 20), Intake::Stream);
+    assert_eq!(rig.session.intake(rig.peer(1), 1 << 20), Intake::Stream);
     let mut head = [0; 64];
     head[..4].copy_from_slice(&(1_u32 << 20).to_be_bytes());
     head[4..8].copy_from_slice(&sent.correlation.to_be_bytes());
-    rig.session.begin_stream(1, &mut head).expect("begins");
+    let peer = rig.peer(1);
+    rig.session.begin_stream(peer, &mut head).expect("begins");
     rig.switch();
     assert_eq!(rig.close.as_ref().map(|c| c.reason), Some(CloseReason::Switched));
 }

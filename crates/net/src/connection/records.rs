@@ -2,13 +2,13 @@
 
 use super::Connection;
 use crate::splice::Fault;
-use pointsman_core::topology::NodeId;
+use pointsman_core::session::Peer;
 use std::task::Context;
 
 impl Connection {
     /// Lets the kernel move records of a response, if some come next. `None`: the bytes are to be read. Otherwise whether any moved.
-    pub(super) fn move_down(&mut self, node: NodeId, cx: &mut Context<'_>) -> Option<bool> {
-        if !self.upstreams.get_mut(node)?.moves_down() {
+    pub(super) fn move_down(&mut self, peer: Peer, cx: &mut Context<'_>) -> Option<bool> {
+        if !self.upstreams.get_mut(peer)?.moves_down() {
             return None;
         }
         // What stands before the records goes first.
@@ -16,14 +16,14 @@ impl Connection {
         if !self.output.is_empty() || self.closing.is_some() {
             return Some(written);
         }
-        let upstream = self.upstreams.get_mut(node)?;
+        let upstream = self.upstreams.get_mut(peer)?;
         match upstream.move_down(&self.client, &self.shared.pipes, cx) {
             Ok(moved) => {
                 self.shared.metrics.bytes_out.add(moved.given as u64);
                 let any = moved.taken + moved.given > 0;
                 (any || upstream.moves_down()).then_some(any || written)
             }
-            Err(Fault::Source(error)) => Some(self.upstream_failed(node, &error)),
+            Err(Fault::Source(error)) => Some(self.upstream_failed(peer, &error)),
             Err(Fault::Sink(error)) => {
                 self.client_failed(&error);
                 Some(true)
@@ -34,15 +34,15 @@ impl Connection {
     /// The same of a request that is coming in.
     pub(super) fn move_up(&mut self, cx: &mut Context<'_>) -> Option<bool> {
         let next = self.session.movable().filter(|_| self.input.is_empty() && self.reads());
-        let node = self.moving.or(next.map(|(node, _)| node))?;
-        let left = next.filter(|(of, _)| *of == node).map_or(0, |(_, left)| left);
-        let upstream = self.upstreams.get_mut(node).filter(|u| u.moves_up(left));
+        let peer = self.moving.or(next.map(|(peer, _)| peer))?;
+        let left = next.filter(|(of, _)| *of == peer).map_or(0, |(_, left)| left);
+        let upstream = self.upstreams.get_mut(peer).filter(|u| u.moves_up(left));
         self.moving = None;
         let upstream = upstream?;
         match upstream.move_up(&self.client, left, &self.shared.pipes, cx) {
             Ok(moved) => {
                 let (held_up, moves) = (upstream.is_held_up(), upstream.moves_up(left - moved.taken));
-                self.moving = held_up.then_some(node);
+                self.moving = held_up.then_some(peer);
                 self.took(moved.taken, held_up);
                 let any = moved.taken + moved.given > 0;
                 (any || moves).then_some(any)
@@ -51,7 +51,7 @@ impl Connection {
                 self.client_failed(&error);
                 Some(true)
             }
-            Err(Fault::Sink(error)) => Some(self.upstream_failed(node, &error)),
+            Err(Fault::Sink(error)) => Some(self.upstream_failed(peer, &error)),
         }
     }
 

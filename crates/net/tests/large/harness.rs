@@ -7,7 +7,7 @@ use pointsman_core::{
     config::{Address, FailoverConfig, Mode, Positions, Replication, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
-    snapshot::{Active, Cluster, Snapshot, VirtualCluster},
+    snapshot::{Active, Cluster, Consumers, Snapshot, VirtualCluster},
     topic_ids::TopicIds,
     topology::{Observation, Partition, Topic, TopologyCell},
 };
@@ -136,6 +136,7 @@ fn snapshot(
             switch_point: Arc::default(),
         }),
         switching: false,
+        consumers: Consumers::Together,
         offer: Arc::new(rules::ours()),
         topic_ids: topic_ids.clone(),
         replication: Replication::default(),

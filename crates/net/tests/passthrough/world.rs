@@ -113,6 +113,7 @@ impl World {
         let rules = Arc::new(self.config.mode.passthrough().expect("passthrough").clone());
         let view = View { rules, slots: slots.into(), outliers: self.outliers.clone() };
         let virtual_cluster = VirtualCluster {
+            consumers: Default::default(),
             name: "main".into(),
             cluster_id: "main".into(),
             slots: self.config.slot_addresses(),

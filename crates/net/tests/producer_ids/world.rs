@@ -5,7 +5,7 @@ use pointsman_core::{
     config::{Address, FailoverConfig, Mode, Positions, Replication, VirtualClusterConfig},
     producer_ids::ProducerIds,
     rules,
-    snapshot::{Active, Cluster, Snapshot, VirtualCluster},
+    snapshot::{Active, Cluster, Consumers, Snapshot, VirtualCluster},
     topic_ids::TopicIds,
     topology::TopologyCell,
 };
@@ -136,6 +136,7 @@ impl World {
             shared_port: true,
             chain: self.shared.clone(),
             switching: active.is_none(),
+            consumers: Consumers::Together,
             active,
             offer: Arc::new(rules::ours()),
             topic_ids: self.topic_ids.clone(),

@@ -88,7 +88,7 @@ pub(super) fn response(data: &[u8]) {
     for sent in std::mem::take(&mut out.sends) {
         let frame = [&sent.frame[8..12], body].concat();
         if frame.len() > 4 {
-            session.response(sent.node, sized(&frame), world.now, &mut out);
+            session.response(sent.to, sized(&frame), world.now, &mut out);
         }
     }
     check_replies(&out.replies, key, version);

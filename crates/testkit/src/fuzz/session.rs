@@ -14,11 +14,10 @@ use bytes::{Bytes, BytesMut};
 use pointsman_core::{
     limits,
     session::{
-        Output, Session,
+        Output, Peer, Session,
         stream::{Intake, STREAM_HEAD},
     },
     signal::Failure,
-    topology::NodeId,
 };
 use pointsman_wire::{decode_request, decode_response, tables};
 use std::{
@@ -76,9 +75,9 @@ struct Play {
     session: Session,
     /// What the client asked, in order: correlation id, api key, version.
     asked: VecDeque<(i32, i16, i16)>,
-    owed: BTreeMap<NodeId, VecDeque<Owed>>,
+    owed: BTreeMap<Peer, VecDeque<Owed>>,
     /// Frames for brokers that have left in part.
-    partial: BTreeMap<NodeId, Vec<u8>>,
+    partial: BTreeMap<Peer, Vec<u8>>,
     next: i32,
     closed: bool,
 }
@@ -116,8 +115,15 @@ impl Play {
                 self.session.tick(self.world.now, &mut out);
             }
             STAND => {
-                let stands = [Stand::Active(0), Stand::Active(1), Stand::Switching, Stand::Nothing];
-                let view = self.world.view(stands[usize::from(input.byte() % 4)]);
+                let stands = [
+                    Stand::Active(0),
+                    Stand::Active(1),
+                    Stand::Switching,
+                    Stand::Nothing,
+                    Stand::Draining(false),
+                    Stand::Draining(true),
+                ];
+                let view = self.world.view(stands[usize::from(input.byte()) % stands.len()]);
                 self.session.adopt(view, self.world.now, &mut out);
             }
             _ => {
@@ -157,7 +163,7 @@ impl Play {
     }
 
     fn respond(&mut self, node: u8, body: &[u8], streamed: bool, out: &mut Output) {
-        let nodes: Vec<NodeId> = self.owed.keys().copied().collect();
+        let nodes: Vec<Peer> = self.owed.keys().copied().collect();
         let Some(node) = nodes.get(usize::from(node).checked_rem(nodes.len()).unwrap_or(0)).copied() else {
             return;
         };
@@ -171,7 +177,7 @@ impl Play {
         self.owed.retain(|_, owed| !owed.is_empty());
     }
 
-    fn stream(&mut self, node: NodeId, mut frame: BytesMut, out: &mut Output) {
+    fn stream(&mut self, node: Peer, mut frame: BytesMut, out: &mut Output) {
         let Ok(mut stream) = self.session.begin_stream(node, &mut frame) else { return self.closed = true };
         let head = frame.split_to(stream.body_at.min(frame.len()));
         self.check_order(i32::from_be_bytes([head[4], head[5], head[6], head[7]]));
@@ -185,14 +191,14 @@ impl Play {
     }
 
     fn fail(&mut self, node: u8, unsent: usize, out: &mut Output) {
-        let nodes: Vec<NodeId> = self.owed.keys().copied().collect();
+        let nodes: Vec<Peer> = self.owed.keys().copied().collect();
         let Some(node) = nodes.get(usize::from(node).checked_rem(nodes.len()).unwrap_or(0)).copied() else {
             return;
         };
         self.fail_node(node, unsent, out);
     }
 
-    fn fail_node(&mut self, node: NodeId, unsent: usize, out: &mut Output) {
+    fn fail_node(&mut self, node: Peer, unsent: usize, out: &mut Output) {
         self.owed.remove(&node);
         self.partial.remove(&node);
         self.session.link_failed(node, unsent, Failure::Refused, self.world.now, out);
@@ -204,9 +210,9 @@ impl Play {
             self.partial.remove(&node);
         }
         for outgoing in out.sends {
-            let partial = self.partial.entry(outgoing.node).or_default();
+            let partial = self.partial.entry(outgoing.to).or_default();
             partial.extend_from_slice(&outgoing.frame);
-            self.leave(outgoing.node, outgoing.answered);
+            self.leave(outgoing.to, outgoing.answered);
         }
         for reply in out.replies {
             self.check_reply(&reply);
@@ -216,7 +222,7 @@ impl Play {
     }
 
     /// Whole frames have left: the broker owes an answer to each.
-    fn leave(&mut self, node: NodeId, answered: bool) {
+    fn leave(&mut self, node: Peer, answered: bool) {
         let Some(partial) = self.partial.get_mut(&node) else { return };
         let size = partial.first_chunk::<4>().map_or(usize::MAX, |size| u32::from_be_bytes(*size) as usize);
         assert!(size == usize::MAX || partial.len() <= size + 4, "no more than a frame leaves at once");
@@ -257,9 +263,10 @@ impl Play {
                 return;
             }
             let mut out = Output::default();
-            let nodes: Vec<NodeId> = self.owed.keys().chain(self.partial.keys()).copied().collect();
+            let nodes: Vec<Peer> = self.owed.keys().chain(self.partial.keys()).copied().collect();
             nodes.into_iter().for_each(|node| self.fail_node(node, 0, &mut out));
-            let view = self.session.is_switching().then(|| self.world.view(Stand::Active(1)));
+            let unsettled = self.session.is_switching() || self.session.is_apart();
+            let view = unsettled.then(|| self.world.view(Stand::Active(1)));
             if let Some(view) = view {
                 self.session.adopt(view, self.world.now, &mut out);
             }

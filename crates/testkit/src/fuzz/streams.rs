@@ -8,10 +8,7 @@ use super::{
 };
 use crate::rng::Rng;
 use bytes::BytesMut;
-use pointsman_core::{
-    session::{Output, Session, stream::STREAM_HEAD},
-    topology::NodeId,
-};
+use pointsman_core::session::{Output, Peer, Session, stream::STREAM_HEAD};
 use pointsman_wire::{decode_response, request_header, tables};
 use std::collections::BTreeMap;
 
@@ -58,13 +55,13 @@ fn streamed(key: i16, version: i16, state: u8, answer: &[u8], step: usize) -> Op
     let whole = sized(&frame);
     let mut input = BytesMut::from(&whole[..STREAM_HEAD]);
     let mut arrived = STREAM_HEAD;
-    let mut stream = session.begin_stream(sent.node, &mut input).ok()?;
+    let mut stream = session.begin_stream(sent.to, &mut input).ok()?;
     let mut output = input.split_to(stream.body_at.min(input.len())).to_vec();
     loop {
         let passed = stream.advance(&mut input).ok()?;
         output.extend_from_slice(&input.split_to(passed));
         if stream.is_done() {
-            session.end_stream(sent.node, world.now, &mut Output::default());
+            session.end_stream(sent.to, world.now, &mut Output::default());
             assert_eq!(session.in_flight(), 0, "a stream that is through is an answer");
             return (input.is_empty() && arrived == whole.len()).then_some(output);
         }
@@ -111,7 +108,7 @@ pub(super) fn produce(data: &[u8]) {
 
 /// What came of a request that was fed in pieces.
 struct Received {
-    sent: BTreeMap<NodeId, Vec<u8>>,
+    sent: BTreeMap<Peer, Vec<u8>>,
     closed: bool,
 }
 
@@ -138,9 +135,9 @@ fn received(state: u8, frame: &[u8], step: usize) -> Received {
         wait(&mut session, &mut world, &mut input, &mut out);
     }
     assert!(!session.is_receiving() || out.close.is_some(), "a request that is all there is taken in");
-    let mut sent: BTreeMap<NodeId, Vec<u8>> = BTreeMap::new();
+    let mut sent: BTreeMap<Peer, Vec<u8>> = BTreeMap::new();
     for outgoing in &out.sends {
-        sent.entry(outgoing.node).or_default().extend_from_slice(&outgoing.frame);
+        sent.entry(outgoing.to).or_default().extend_from_slice(&outgoing.frame);
     }
     Received { sent, closed: out.close.is_some() }
 }

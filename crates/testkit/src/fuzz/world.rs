@@ -7,7 +7,7 @@ use pointsman_core::{
     producer_ids::ProducerIds,
     rules,
     session::{Session, gate::Gate},
-    snapshot::{Active, Cluster, VirtualCluster},
+    snapshot::{Active, Cluster, Consumers, Staying, VirtualCluster},
     topic_ids::TopicIds,
     topology::{CoordinatorKind, NodeId, Observation, Partition, Topic, TopologyCell},
 };
@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) clusters: [Arc<Cluster>; 2],
     topic_ids: Arc<TopicIds>,
     /// Switches so far.
+    /// The newest active cluster, if it still is.
+    served: Option<Active>,
     term: u32,
     pub(super) now: Now,
 }
@@ -31,6 +33,8 @@ pub(super) enum Stand {
     Active(usize),
     Switching,
     Nothing,
+    /// Produces have moved to the secondary, consumers have not; whether groups are asked to.
+    Draining(bool),
 }
 
 /// Every api and version that a client can use.
@@ -100,7 +104,7 @@ impl World {
         for name in ["orders", "lines"] {
             topic_ids.to_virtual(&clusters[0].name, name, Uuid::nil());
         }
-        Self { clusters, topic_ids: Arc::new(topic_ids), term: 0, now: Now::ZERO }
+        Self { clusters, topic_ids: Arc::new(topic_ids), served: None, term: 0, now: Now::ZERO }
     }
 
     /// A client's connection, while the primary is active; `None`: all slots share a port.
@@ -111,11 +115,18 @@ impl World {
 
     /// What a session adopts when the chain comes to stand like this.
     pub(super) fn view(&mut self, stand: Stand) -> Arc<VirtualCluster> {
+        let stays = matches!(stand, Stand::Draining(_)).then(|| self.served.clone()).flatten();
+        let leaving = matches!(stand, Stand::Draining(true));
+        let readers = Arc::default();
+        let stay = |on| Consumers::Stay(Box::new(Staying { on, leaving, readers }));
+        let consumers = stays.map_or(Consumers::Together, stay);
         let active = match stand {
+            Stand::Draining(_) => Some(self.active(&self.clusters[1].clone())),
             Stand::Active(number) => Some(self.active(&self.clusters[number].clone())),
             Stand::Switching | Stand::Nothing => None,
         };
         self.term += 1;
+        self.served = active.clone();
         Arc::new(VirtualCluster {
             name: "main".into(),
             cluster_id: "main-id".into(),
@@ -124,6 +135,7 @@ impl World {
             chain: self.clusters.to_vec(),
             active,
             switching: matches!(stand, Stand::Switching),
+            consumers,
             offer: Arc::new(rules::ours()),
             topic_ids: self.topic_ids.clone(),
             replication: Replication::default(),

@@ -1,6 +1,6 @@
 //! The safety checker: what must hold for every snapshot that is published, whatever happened before.
 
-use super::oracle::Oracle;
+use super::{drain::Consumers, oracle::Oracle};
 use pointsman_core::{Now, health::Standing, limits::FENCE_WAIT};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -18,6 +18,8 @@ pub struct Violation {
 pub(crate) struct Published {
     pub(crate) generation: u64,
     pub(crate) active: Option<usize>,
+    /// The cluster that serves consumers.
+    pub(crate) consumers: Option<usize>,
     pub(crate) epoch_base: i32,
     /// Of no meaning without an active cluster.
     pub(crate) term: u32,
@@ -30,6 +32,7 @@ pub(crate) struct Published {
 pub(crate) struct Policy {
     pub(crate) hold: Duration,
     pub(crate) automatic_failback: bool,
+    pub(crate) consumer_drain: Duration,
 }
 
 #[derive(Debug)]
@@ -37,6 +40,7 @@ pub(crate) struct Checker {
     pub(crate) policy: Policy,
     /// Judges each cluster by its probes; new with each process.
     pub(crate) oracles: Vec<Oracle>,
+    consumers: Consumers,
     last: Option<Published>,
     last_active: Option<usize>,
     /// When the newest snapshot without active cluster was published, and whether the data plane has adopted it.
@@ -57,11 +61,14 @@ pub(crate) struct Checker {
     pinned: bool,
     /// Whether the newest fence ended the service of a cluster in this process.
     fence_left: bool,
+    /// The cluster that served before the newest fence, in this process.
+    left: Option<usize>,
 }
 
 impl Checker {
     pub(crate) fn new(policy: Policy) -> Self {
         Self {
+            consumers: Consumers::new(policy.consumer_drain),
             policy,
             oracles: Vec::new(),
             last: None,
@@ -76,11 +83,13 @@ impl Checker {
             forced: false,
             pinned: false,
             fence_left: false,
+            left: None,
         }
     }
 
     pub(crate) fn started(&mut self, oracles: Vec<Oracle>, now: Now) {
         self.oracles = oracles;
+        self.consumers.started();
         self.fence = None;
         self.activated = now;
         (self.commanded, self.force, self.forced) = (false, false, false);
@@ -104,6 +113,7 @@ impl Checker {
 
     /// The data plane uses no snapshot older than `generation`.
     pub(crate) fn adopted(&mut self, generation: u64) {
+        self.consumers.adopted(generation);
         if let Some((_, fence, adopted)) = &mut self.fence
             && *fence <= generation
         {
@@ -124,17 +134,40 @@ impl Checker {
         if before.as_ref().is_some_and(|b| new.generation <= b.generation) {
             return Err(broken("generations only grow", &before, &new, now));
         }
+        let serves = |p: &Option<Published>| p.as_ref().and_then(|b| b.active).filter(|_| !new.resumed);
         match new.active {
+            Some(active) if serves(&before) == Some(active) => self.check_same_service(&before, &new, now)?,
             None => self.check_leaving(&before, &new, solid, now)?,
             Some(active) if new.resumed => self.check_resumed(active, &before, &new, now)?,
             Some(active) => self.check_activation(active, &before, &new, now)?,
         }
+        let (left, highest) = (self.left, self.highest_shown);
+        self.consumers.published(before.as_ref(), &new, left, highest, now)?;
         if let Some(active) = new.active {
             self.check_term(active, &before, &new, now)?;
             self.last_active = new.active;
         }
         self.last = Some(new);
         Ok(())
+    }
+
+    /// What consumers do is nothing that produces notice, but for higher epochs.
+    fn check_same_service(
+        &self,
+        before: &Option<Published>,
+        new: &Published,
+        now: Now,
+    ) -> Result<(), Violation> {
+        let same = |b: &Published| b.term == new.term && b.epoch_base <= new.epoch_base;
+        if before.as_ref().is_some_and(same) {
+            return Ok(());
+        }
+        Err(broken("produces go on while consumers are drained", before, new, now))
+    }
+
+    /// What must hold at any time.
+    pub(crate) fn check(&self, now: Now) -> Result<(), Violation> {
+        self.consumers.check(|c| self.oracles[c].standing.0 == Standing::Lost, now)
     }
 
     fn check_leaving(
@@ -147,6 +180,7 @@ impl Checker {
         self.fence = Some((now, new.generation, false));
         let left = before.as_ref().and_then(|b| b.active).filter(|_| !new.resumed);
         self.fence_left = left.is_some();
+        self.left = left.or(self.left).filter(|_| !new.resumed);
         let Some(left) = left else { return Ok(()) };
         if self.commanded {
             return Ok(());

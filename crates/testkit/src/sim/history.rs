@@ -22,6 +22,8 @@ pub struct Summary {
     pub switches: usize,
     /// Probes.
     pub probes: usize,
+    /// Times that consumers stayed where produces had left.
+    pub drains: usize,
 }
 
 /// How long things go wrong.
@@ -59,6 +61,7 @@ fn scenario(rng: &mut Rng, mutation: Mutation) -> Scenario {
             automatic: rng.chance(85),
             failback: if rng.chance(75) { Failback::Automatic } else { Failback::Manual },
             hold: rng.ms(1_000, 8_000),
+            consumer_drain: if rng.chance(70) { rng.ms(100, 3_000) } else { Duration::ZERO },
             ..FailoverConfig::default()
         },
         mutation,
@@ -78,7 +81,7 @@ fn play(world: &mut World, rng: &mut Rng) -> Result<Summary, Violation> {
     }
     world.run_until(FAULTY)?;
     calm(world, rng, &clusters)?;
-    Ok(Summary { switches: world.switches.len(), probes: world.probes })
+    Ok(Summary { switches: world.switches.len(), probes: world.probes, drains: world.drains })
 }
 
 fn trouble(world: &mut World, rng: &mut Rng, clusters: &[usize], at: Now) {
@@ -156,6 +159,10 @@ fn last_faults(world: &mut World, rng: &mut Rng, clusters: &[usize], quiet: Now)
 }
 
 fn check(world: &World, clusters: usize) -> Result<(), Violation> {
+    if world.trailing() {
+        let detail = "they stayed where produces had left".into();
+        return Err(Violation { rule: "in the calm, consumers have followed", detail });
+    }
     let rules = &world.scenario.failover;
     let first = (0..clusters).find(|c| world.truly_has_quorum(*c));
     let active = world.active();

@@ -8,6 +8,7 @@
 
 mod checker;
 pub mod consumers;
+mod drain;
 mod history;
 mod mutation;
 mod oracle;

@@ -35,11 +35,21 @@ pub enum Mutation {
     LossUnheard,
     /// No timer ever fires.
     NoTimer,
+    /// Consumers follow before everybody has left the cluster that they stayed on.
+    ConsumersFenceNotAwaited,
+    /// Consumers who follow are shown the epochs that they have seen already.
+    ConsumersEpochBaseConstant,
+    /// A restart does not know that consumers had not followed yet.
+    TrailForgotten,
+    /// Consumers stay longer than they may.
+    DrainTooLong,
+    /// The loss of a cluster that is drained is never told.
+    DrainedLossUnheard,
 }
 
 impl Mutation {
     /// All broken rules.
-    pub const BROKEN: [Mutation; 15] = [
+    pub const BROKEN: [Mutation; 20] = [
         Self::FenceNotAwaited,
         Self::StaleFenceAccepted,
         Self::NoHold,
@@ -55,5 +65,10 @@ impl Mutation {
         Self::UnknownIsQuorum,
         Self::LossUnheard,
         Self::NoTimer,
+        Self::ConsumersFenceNotAwaited,
+        Self::ConsumersEpochBaseConstant,
+        Self::TrailForgotten,
+        Self::DrainTooLong,
+        Self::DrainedLossUnheard,
     ];
 }

@@ -4,7 +4,7 @@ use super::{mutation::Mutation, world::Scenario};
 use pointsman_core::{
     Now,
     config::{Address, FailoverConfig, HealthConfig, Quorum},
-    failover::{Action, Command, Input, Machine, Moment, Refusal, Saved},
+    failover::{Action, Command, Consumers, Input, Machine, Moment, Refusal, Saved},
     health::{ClusterHealth, Standing},
 };
 use std::sync::Arc;
@@ -53,6 +53,9 @@ impl Process {
                 if mutation == Mutation::EpochBaseForgotten {
                     saved.epoch_base = 0;
                 }
+                if mutation == Mutation::TrailForgotten {
+                    saved.trailing = false;
+                }
                 if mutation == Mutation::TermForgotten {
                     saved.term = 0;
                 }
@@ -73,6 +76,15 @@ impl Process {
         self.machine.active().and_then(|a| self.chain.iter().position(|c| c == a))
     }
 
+    /// The cluster that serves consumers.
+    pub(crate) fn consumers(&self) -> Option<usize> {
+        match self.machine.consumers() {
+            Consumers::Together => self.active(),
+            Consumers::Wait => None,
+            Consumers::Stay { on, .. } => self.chain.iter().position(|c| *c == on.cluster),
+        }
+    }
+
     pub(crate) fn stored(&self) -> Stored {
         Stored { saved: self.machine.saved(), reserved: self.generation + 100, max_epoch: self.max_epoch }
     }
@@ -91,6 +103,9 @@ impl Process {
                 standing = Standing::Quorum;
             }
             let deaf = self.mutation == Mutation::LossUnheard && cluster == 0 && standing == Standing::Lost;
+            let drained = matches!(self.machine.consumers(), Consumers::Stay { on, .. } if on.cluster == self.chain[cluster]);
+            let deaf = deaf
+                || (self.mutation == Mutation::DrainedLossUnheard && drained && standing == Standing::Lost);
             if standing == self.told[cluster] || deaf {
                 continue;
             }
@@ -126,6 +141,9 @@ fn failover_rules(scenario: &Scenario) -> FailoverConfig {
     let mut rules = scenario.failover.clone();
     if scenario.mutation == Mutation::NoHold {
         rules.hold = Now::ZERO;
+    }
+    if scenario.mutation == Mutation::DrainTooLong {
+        rules.consumer_drain *= 2;
     }
     rules
 }

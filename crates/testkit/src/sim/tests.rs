@@ -30,11 +30,13 @@ fn every_history_is_safe_and_live() {
             Ok(one) => {
                 all.switches += one.switches;
                 all.probes += one.probes;
+                all.drains += one.drains;
             }
             Err(violation) => panic!("SIM_SEED={seed} replays this: {violation:#?}"),
         }
     }
     println!("{SEEDS} histories or more: {all:?}");
+    assert!(all.drains > 100, "consumers hardly ever stay: {all:?}");
     assert!(all.switches > 1_000, "the histories are not eventful enough: {all:?}");
 }
 

@@ -78,6 +78,8 @@ pub enum Inside {
     Stored(u64),
     #[doc(hidden)]
     StaleFence(u64),
+    #[doc(hidden)]
+    Progress(Input),
 }
 
 #[doc(hidden)]
@@ -110,6 +112,8 @@ pub struct World {
     pub trace: Option<Vec<String>>,
     /// Probes started.
     pub probes: usize,
+    /// Drains that were over.
+    pub drains: usize,
     pub(crate) scenario: Scenario,
     pub(crate) rng: Rng,
     brokers: Vec<Vec<Broker>>,
@@ -127,6 +131,11 @@ pub struct World {
     disk_free: Now,
     /// Of the newest fence: adopted by the data plane, stored on disk.
     fence: (bool, bool),
+    /// Epoch base of the newest snapshot, and how much of it the newest one leaves out, to break a rule.
+    last_base: i32,
+    raised: i32,
+    /// Generation in which consumers wait, if that has not passed.
+    consumers_fence: Option<u64>,
     checker: Checker,
 }
 
@@ -138,12 +147,14 @@ impl World {
         let policy = Policy {
             hold: scenario.failover.hold,
             automatic_failback: scenario.failover.failback == Failback::Automatic,
+            consumer_drain: scenario.failover.consumer_drain,
         };
         Self {
             now: Now::ZERO,
             switches: Vec::new(),
             trace: None,
             probes: 0,
+            drains: 0,
             rng: Rng::new(seed),
             brokers,
             epochs: vec![0; scenario.brokers.len()],
@@ -160,6 +171,9 @@ impl World {
             writes: HashMap::new(),
             disk_free: Now::ZERO,
             fence: (false, false),
+            last_base: 0,
+            raised: 0,
+            consumers_fence: None,
             checker: Checker::new(policy),
         }
     }
@@ -177,6 +191,11 @@ impl World {
     /// Whether an operator chose the active cluster though it had no quorum, and it has had none since.
     pub fn forced(&self) -> bool {
         self.process.as_ref().is_some_and(|p| p.machine.saved().forced)
+    }
+
+    /// Whether consumers are not where produces are.
+    pub fn trailing(&self) -> bool {
+        self.process.as_ref().is_some_and(|p| p.machine.trailing())
     }
 
     /// Whether enough brokers of a cluster are up.
@@ -201,6 +220,9 @@ impl World {
             self.happen(event)?;
             self.pump()?;
             self.check_liveness()?;
+            if self.process.is_some() {
+                self.checker.check(self.now)?;
+            }
         }
         self.now = end;
         Ok(())
@@ -299,13 +321,7 @@ impl World {
         let oracle = |n: &usize| Oracle::new(*n, rules, self.now);
         self.checker.started(self.scenario.brokers.iter().map(oracle).collect(), self.now);
         self.disk = Some(process.stored());
-        let snapshot = Published {
-            generation: process.generation,
-            active: process.active(),
-            epoch_base: process.machine.epoch_base(),
-            term: process.machine.term(),
-            resumed: true,
-        };
+        let snapshot = self.snapshot(&process, process.generation, true);
         self.process = Some(process);
         self.publish(snapshot)
     }
@@ -317,7 +333,15 @@ impl World {
             Inside::Adopted(generation) => {
                 self.checker.adopted(generation);
                 self.fence.0 |= self.is_newest(generation);
+                if self.consumers_fence == Some(generation) {
+                    return self.fenced(generation);
+                }
                 return self.fence_passed(generation);
+            }
+            Inside::Progress(input) => {
+                let now = self.now;
+                let actions = self.process.as_mut().map(|p| p.step(input, now));
+                return self.apply(actions.unwrap_or_default());
             }
             Inside::Stored(generation) => {
                 if let Some(stored) = self.writes.remove(&generation) {
@@ -417,15 +441,29 @@ impl World {
             self.note(|| format!("    {action:?}"));
             match action {
                 Action::Fence { generation } => self.fence(generation)?,
-                Action::Activate { generation, cluster, epoch_base } => {
-                    let active = (0..self.brokers.len()).find(|c| *super::process::name(*c) == *cluster);
-                    let constant = self.scenario.mutation == Mutation::EpochBaseConstant;
-                    let epoch_base = if constant { 0 } else { epoch_base };
-                    let term = self.process.as_ref().map_or(0, |p| p.machine.term());
-                    let term = if self.scenario.mutation == Mutation::TermConstant { 0 } else { term };
-                    self.publish(Published { generation, active, epoch_base, term, resumed: false })?;
+                Action::Activate { generation, .. } => {
+                    self.publish_now(generation)?;
+                    self.store(generation);
+                    self.read_on(generation);
+                }
+                Action::Announce { generation } => self.publish_now(generation)?,
+                Action::FenceConsumers { generation } => {
+                    self.publish_now(generation)?;
+                    self.consumers_fence = Some(generation);
+                    let adopted =
+                        if self.rng.chance(15) { self.rng.ms(100, 400) } else { self.rng.ms(0, 20) };
+                    self.inside(adopted, Inside::Adopted(generation));
+                    if self.scenario.mutation == Mutation::ConsumersFenceNotAwaited {
+                        self.fenced(generation)?;
+                    }
+                }
+                Action::MoveConsumers { generation, epoch_base } => {
+                    self.raised = epoch_base - self.last_base;
+                    self.publish_now(generation)?;
+                    self.raised = 0;
                     self.store(generation);
                 }
+                Action::Drained(_) => self.drains += 1,
                 Action::Close { generation } => self.checker.closed(generation),
                 Action::Report(switch) => self.switches.push((self.now, switch)),
             }
@@ -433,9 +471,42 @@ impl World {
         Ok(())
     }
 
+    /// What the process publishes now, as far as the chain is concerned.
+    fn snapshot(&self, process: &Process, generation: u64, resumed: bool) -> Published {
+        let mutation = self.scenario.mutation;
+        let (active, consumers) = (process.active(), process.consumers());
+        let mut epoch_base = active.map_or(0, |_| process.machine.epoch_base());
+        if mutation == Mutation::EpochBaseConstant && !resumed {
+            epoch_base = 0;
+        }
+        if mutation == Mutation::ConsumersEpochBaseConstant {
+            epoch_base -= self.raised;
+        }
+        let constant = mutation == Mutation::TermConstant && !resumed;
+        let term = active.filter(|_| !constant).map_or(0, |_| process.machine.term());
+        Published { generation, active, consumers, epoch_base, term, resumed }
+    }
+
+    fn publish_now(&mut self, generation: u64) -> Result<(), Violation> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let snapshot = self.snapshot(process, generation, false);
+        self.publish(snapshot)
+    }
+
+    /// Consumers who stay read to the end and commit, at some time or never.
+    fn read_on(&mut self, switch: u64) {
+        if !self.trailing() {
+            return;
+        }
+        let switch = if self.rng.chance(10) { switch - 1 } else { switch };
+        let (read, committed) = (self.rng.ms(0, 3_000), self.rng.ms(0, 6_000));
+        self.inside(read, Inside::Progress(Input::Read { switch }));
+        self.inside(committed, Inside::Progress(Input::Committed { switch }));
+    }
+
     fn fence(&mut self, generation: u64) -> Result<(), Violation> {
         self.fence = (false, false);
-        self.publish(Published { generation, active: None, epoch_base: 0, term: 0, resumed: false })?;
+        self.publish_now(generation)?;
         let slow = self.rng.chance(15);
         let adopted = if slow { self.rng.ms(100, 400) } else { self.rng.ms(0, 20) };
         self.inside(adopted, Inside::Adopted(generation));
@@ -464,6 +535,7 @@ impl World {
 
     fn publish(&mut self, snapshot: Published) -> Result<(), Violation> {
         self.note(|| format!("    {snapshot:?}"));
+        self.last_base = snapshot.epoch_base;
         let active = snapshot.active;
         let solid: Vec<bool> = (0..self.brokers.len()).map(|c| self.is_solid(c)).collect();
         self.checker.published(snapshot, &solid, self.now)?;
