@@ -77,6 +77,8 @@ pub(crate) struct SwitchArgs {
 pub(crate) struct DemoArgs {
     /// Apache Kafka instead of the sandbox.
     pub(crate) kafka: bool,
+    /// Pointsman only forwards bytes, and brokers advertise it.
+    pub(crate) passthrough: bool,
     /// Without questions or a moving display.
     pub(crate) headless: bool,
     /// One JSON object at the end.
@@ -205,11 +207,15 @@ fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
     while let Some(arg) = parser.next()? {
         match arg {
             Long("kafka") => args.kafka = true,
+            Long("passthrough") => args.passthrough = true,
             Long("headless") => args.headless = true,
             Long("json") => args.json = true,
             Short('h') | Long("help") => return Ok(Command::Help(HELP_DEMO)),
             other => return Err(other.unexpected()),
         }
+    }
+    if args.passthrough && args.kafka {
+        return Err("--passthrough goes with the sandbox, not with --kafka".into());
     }
     Ok(Command::Demo(args))
 }
@@ -318,11 +324,12 @@ and a consumer group. In a terminal, watch them live and break things by key. Ot
 plays by itself: two brokers die, a third one (failover), all come back (failback); then what was
 acknowledged is compared with the logs of both clusters.
 
-Usage: pointsman demo [--kafka] [--headless] [--json]
+Usage: pointsman demo [--kafka | --passthrough] [--headless] [--json]
 
 Options:
       --kafka     Real Apache Kafka instead of the sandbox in this process; needs Java 17 or later
                   and, the first time, Maven
+      --passthrough  Pointsman only forwards bytes, and the brokers advertise it; with the sandbox
       --headless  Play by itself and end, also in a terminal
       --json      The same, and print one JSON object at the end
   -h, --help      Print this help
@@ -356,8 +363,12 @@ mod tests {
         assert_eq!(of("switch --to b"), Ok(switch(Some("b"), "main", false)));
         assert_eq!(of("switch --force --to=b --virtual-cluster v"), Ok(switch(Some("b"), "v", true)));
         assert_eq!(of("switch --automatic --admin 127.0.0.1:9901"), Ok(switch(None, "main", false)));
-        let demo = |kafka, headless, json| Command::Demo(DemoArgs { kafka, headless, json });
+        let demo =
+            |kafka, headless, json| Command::Demo(DemoArgs { kafka, headless, json, ..DemoArgs::default() });
         assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true, true)));
+        let passthrough = DemoArgs { passthrough: true, ..DemoArgs::default() };
+        assert_eq!(of("demo --passthrough"), Ok(Command::Demo(passthrough)));
+        assert!(of("demo --passthrough --kafka").is_err());
         assert_eq!(of("demo"), Ok(demo(false, false, false)));
         assert_eq!(of("top --admin=h:1"), Ok(Command::Top { admin: "h:1".into() }));
         assert_eq!(of("--version"), Ok(Command::Version));

@@ -32,7 +32,8 @@ fn main() -> ExitCode {
             run::run(&config)
         }
         Ok(Command::Demo(args)) => {
-            let options = demo::Options { kafka: args.kafka, headless: args.headless, json: args.json };
+            let args::DemoArgs { kafka, passthrough, headless, json } = args;
+            let options = demo::Options { kafka, passthrough, headless, json };
             // The view has the terminal for itself, and what it shows says what the log would.
             if !options.live() {
                 log("off");

@@ -115,6 +115,16 @@ impl Cluster {
         self.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
+    /// What brokers tell clients to connect to instead of their own ports, by place: the ports of a proxy that does not change
+    /// what it forwards. Brokers without an entry tell their own again.
+    pub fn advertise(&self, ports: &[u16]) {
+        let own: Vec<u16> = self.running().iter().map(|r| r.port).collect();
+        for (broker, own) in own.into_iter().enumerate() {
+            let told = ports.get(broker).copied().unwrap_or(own);
+            self.change_broker(broker, |b| b.port = told);
+        }
+    }
+
     /// The cluster id that clients are told.
     pub fn cluster_id(&self) -> String {
         self.shared.lock().cluster_id.clone()

@@ -26,6 +26,8 @@ const IN_SYNC: Duration = Duration::from_secs(60);
 /// The clusters.
 pub(super) struct Ground {
     clusters: Vec<Arc<Brokers>>,
+    /// What sandbox brokers tell clients to connect to; none: their own ports.
+    advertised: Vec<u16>,
 }
 
 enum Brokers {
@@ -49,7 +51,19 @@ impl Ground {
                     .push(Arc::new(Brokers::Sandbox(Box::new(started.map_err(|e| format!("{name}: {e}"))?))));
             }
         }
-        Ok(Self { clusters })
+        Ok(Self { clusters, advertised: Vec::new() })
+    }
+
+    /// From now on clients are told these ports, by place.
+    pub(super) fn advertise(&mut self, ports: Vec<u16>) {
+        self.advertised = ports;
+        (0..self.clusters.len()).for_each(|cluster| self.tell(cluster, &self.advertised));
+    }
+
+    fn tell(&self, cluster: usize, ports: &[u16]) {
+        if let Brokers::Sandbox(cluster) = &*self.clusters[cluster] {
+            cluster.advertise(ports);
+        }
     }
 
     /// Bootstrap servers of a cluster.
@@ -141,6 +155,14 @@ impl Ground {
         topic: &str,
         partitions: u32,
     ) -> Result<ClusterLog, String> {
+        // Its own brokers, not those to which their advertised ports lead now.
+        self.tell(cluster, &[]);
+        let read = self.read_log(cluster, topic, partitions).await;
+        self.tell(cluster, &self.advertised);
+        read
+    }
+
+    async fn read_log(&self, cluster: usize, topic: &str, partitions: u32) -> Result<ClusterLog, String> {
         let admin = Admin::new(ClientConfig::new(self.bootstrap(cluster)).client_id("demo-verdict"));
         let mut records = Vec::new();
         for partition in 0..partitions {

@@ -24,6 +24,8 @@ use std::{io::Write, process::ExitCode};
 pub(crate) struct Options {
     /// Apache Kafka instead of the sandbox.
     pub(crate) kafka: bool,
+    /// Bytes are forwarded, not understood. With the sandbox only.
+    pub(crate) passthrough: bool,
     /// Plays the story and ends, also in a terminal.
     pub(crate) headless: bool,
     /// Prints one JSON object on standard output; the narration goes to standard error. Plays the story, as without a terminal.
@@ -57,12 +59,12 @@ pub(crate) fn run(options: Options) -> ExitCode {
 }
 
 async fn show(options: Options) -> Result<(), String> {
-    let stage = Stage::set(options.kafka, Scene::new(false, stage::PARTITIONS)).await?;
+    let stage = Stage::set(options, Scene::new(false, stage::PARTITIONS)).await?;
     live::show(stage).await
 }
 
 async fn play(options: Options) -> Result<Outcome, String> {
-    let mut stage = Stage::set(options.kafka, Scene::new(true, stage::PARTITIONS)).await?;
+    let mut stage = Stage::set(options, Scene::new(true, stage::PARTITIONS)).await?;
     let observer = live::observe(&stage, drop);
     let outcome = match script::play(&stage).await {
         Ok(story) => {

@@ -1,6 +1,7 @@
 //! The clusters, the proxy and the clients, and what can be done to them.
 
 use super::{
+    Options,
     ground::{CLUSTERS, Ground},
     players::Players,
     say,
@@ -39,14 +40,17 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts all of it.
-    pub(super) async fn set(real: bool, scene: Scene) -> Result<Self, String> {
-        let kind = if real { "Apache Kafka" } else { "sandbox" };
+    pub(super) async fn set(options: Options, scene: Scene) -> Result<Self, String> {
+        let kind = if options.kafka { "Apache Kafka" } else { "sandbox" };
         say(&format!("starting two {kind} clusters: a primary of 5 brokers and a secondary of 3 ..."));
-        let ground = Ground::start(real).await?;
+        let mut ground = Ground::start(options.kafka).await?;
         ground.create_topic(TOPIC, PARTITIONS as usize).await?;
         let first_port = first_free_port()?;
+        if options.passthrough {
+            ground.advertise((first_port..first_port + SLOTS).collect());
+        }
         let state = std::env::temp_dir().join(format!("pointsman-demo-{}.json", std::process::id()));
-        let config = config(&ground, first_port, &state)?;
+        let config = config(&ground, first_port, &state, options.passthrough)?;
         let admin = config.admin.listen;
         let running = Running::start(config).await.map_err(|e| e.to_string())?;
         let moves = tokio::spawn(note_moves(scene.clone(), running.snapshots()));
@@ -163,13 +167,14 @@ fn active(snapshot: &Snapshot) -> Option<usize> {
     CLUSTERS.iter().position(|(name, _)| *name == &*active.cluster.name)
 }
 
-fn config(ground: &Ground, first: u16, state: &std::path::Path) -> Result<Config, String> {
+fn config(ground: &Ground, first: u16, state: &std::path::Path, passthrough: bool) -> Result<Config, String> {
+    let mode = if passthrough { "passthrough" } else { "kafka" };
     let admin = free_ports(1)?[0];
     let text = format!(
         "admin: {{ listen: 127.0.0.1:{admin} }}\n\
          state: {{ file: {} }}\n\
          clusters:\n  primary: {{ bootstrap_servers: [{}] }}\n  secondary: {{ bootstrap_servers: [{}] }}\n\
-         virtual_clusters:\n  main:\n    listen: 127.0.0.1:{first}-{}\n    chain: [primary, secondary]\n    \
+         virtual_clusters:\n  main:\n    mode: {mode}\n    listen: 127.0.0.1:{first}-{}\n    chain: [primary, secondary]\n    \
          failover: {{ hold: 3s }}\n",
         state.display(),
         ground.bootstrap(0).join(", "),

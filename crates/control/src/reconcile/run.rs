@@ -340,9 +340,9 @@ impl Reconciler {
     fn act(&mut self, chain: usize, action: Action) {
         match action {
             Action::Fence { generation } => {
-                let chain_ = &mut self.chains[chain];
-                if let Some(side) = &mut chain_.passthrough {
-                    side.planned = chain_.machine.planned().is_some();
+                let planned = self.chains[chain].machine.planned().is_some();
+                if let Some(side) = &mut self.chains[chain].passthrough {
+                    side.planned = planned;
                 }
                 self.keep_consumers(chain);
                 self.publish(generation);

@@ -31,6 +31,7 @@ pub(crate) type LogKey = (Uuid, i32);
 /// One broker.
 #[derive(Debug)]
 pub(crate) struct Broker {
+    /// The port that clients are told.
     pub(crate) port: u16,
     /// The process runs.
     pub(crate) up: bool,
