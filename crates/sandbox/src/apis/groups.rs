@@ -19,7 +19,8 @@ use uuid::Uuid;
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than any rebalance that a client may ask for.
 const FOREVER: Duration = Duration::from_secs(24 * 3600);
-/// OffsetCommit, LeaveGroup, SyncGroup, TxnOffsetCommit, OffsetDelete and ConsumerGroupHeartbeat write to the group's log before they answer.
+/// OffsetCommit, LeaveGroup, SyncGroup, TxnOffsetCommit, OffsetDelete and ConsumerGroupHeartbeat write to the group's log before
+/// they answer.
 const WRITING: [i16; 6] = [8, 13, 14, 28, 47, 68];
 
 pub(super) async fn handle(call: Call<'_>, client: &Client) -> Answer {

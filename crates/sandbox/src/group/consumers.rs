@@ -23,6 +23,7 @@ impl Groups {
             return self.consumers(id)?.heartbeat(now, session, request, view);
         }
         let had = self.groups.contains_key(id);
+        let had_consumers = self.consumers(id).is_ok();
         let group = self.groups.entry(id.to_owned()).or_insert_with(|| Group::new(id));
         let fits = group.state == State::Empty && group.pending.is_empty();
         if !fits {
@@ -33,6 +34,10 @@ impl Groups {
             return Err(codes::GROUP_MAX_SIZE_REACHED);
         }
         let reply = consumers.heartbeat(now, session, request, view);
+        if reply.is_err() && !had_consumers {
+            // Who was refused decides nothing.
+            group.consumers = None;
+        }
         if reply.is_err() && !had {
             self.groups.remove(id);
         }

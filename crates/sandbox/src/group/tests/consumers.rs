@@ -264,6 +264,18 @@ fn a_group_without_members_keeps_its_offsets_and_takes_either_protocol() {
     assert_eq!(c.beat(&mut one), Err(69), "somebody is about to join with the classic protocol");
 }
 
+#[test]
+fn who_is_refused_does_not_decide_the_protocol_of_a_group() {
+    let mut c = Coordinator::new();
+    let nobody = super::fixture::member("", -1);
+    let committed = Committed { offset: 7, leader_epoch: 1, metadata: String::new() };
+    let new = vec![NewOffset { topic: "t".into(), partition: 0, committed }];
+    assert_eq!(c.groups.commit(c.now, &nobody, 69, new), Ok(vec![0]));
+    let mut one = Client { pattern: Some("(".into()), ..Client::new("one", &["t"]) };
+    assert_eq!(c.beat(&mut one), Err(128));
+    assert!(c.groups.describe("g").is_some(), "still a classic group without members");
+}
+
 /// A generator of random numbers (splitmix64), the same for the same seed.
 struct Random(u64);
 
