@@ -68,6 +68,8 @@ fn node_ids_and_addresses_that_come_out_are_those_of_slots() {
     let metadata = World::new().through(3, 12);
     let brokers: Vec<_> = metadata.structs("Brokers").map(|b| (b.i32("NodeId"), b.i32("Port"))).collect();
     assert_eq!(brokers, (0..1000).map(|n| (n, 9092 + n)).collect::<Vec<_>>());
+    let described = World::new().through(60, 1);
+    assert_eq!(described.array("Brokers").len(), brokers.len(), "every slot is a live broker there too");
     let partition =
         metadata.structs("Topics").next().and_then(|t| t.structs("Partitions").next()).expect("one");
     assert_eq!((partition.i32("LeaderId"), partition.array("ReplicaNodes").len()), (0, 2));
