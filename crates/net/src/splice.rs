@@ -65,7 +65,7 @@ impl Mover {
     }
 
     /// Moves up to `left` bytes. When it ends with less, the task is woken as soon as there is more, or room for more; unless it has
-    /// moved a lot and others get their turn.
+    /// moved a lot and others get their turn. What has been taken counts also where a socket fails.
     pub(crate) fn advance(
         &mut self,
         from: &TcpStream,
@@ -73,16 +73,9 @@ impl Mover {
         left: usize,
         pipes: &Pipes,
         cx: &mut Context<'_>,
-    ) -> Result<Moved, Fault> {
+    ) -> (Moved, Result<(), Fault>) {
         let mut moved = Moved::default();
-        for _ in 0..ROUNDS {
-            if !self.drain(to, &mut moved, cx).map_err(Fault::Sink)? || moved.taken == left {
-                break;
-            }
-            if !self.fill(from, left - moved.taken, &mut moved, pipes, cx).map_err(Fault::Source)? {
-                break;
-            }
-        }
+        let result = self.rounds(from, to, left, &mut moved, pipes, cx);
         self.begun = moved.taken < left && !self.refused;
         // A pipe is held only while bytes are under way.
         if self.held == 0
@@ -90,7 +83,27 @@ impl Mover {
         {
             lent.give_back();
         }
-        Ok(moved)
+        (moved, result)
+    }
+
+    fn rounds(
+        &mut self,
+        from: &TcpStream,
+        to: &TcpStream,
+        left: usize,
+        moved: &mut Moved,
+        pipes: &Pipes,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Fault> {
+        for _ in 0..ROUNDS {
+            if !self.drain(to, moved, cx).map_err(Fault::Sink)? || moved.taken == left {
+                break;
+            }
+            if !self.fill(from, left - moved.taken, moved, pipes, cx).map_err(Fault::Source)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the pipe is empty.
@@ -171,4 +184,56 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
 
 fn is_refused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use std::{future::poll_fn, time::Duration};
+    use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (near, far) =
+            tokio::join!(TcpStream::connect(listener.local_addr().expect("bound")), listener.accept());
+        (near.expect("connects"), far.expect("accepts").0)
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_counts_when_the_sink_fails() {
+        // given bytes to move, and a sink whose peer has reset it
+        let ((mut client, from), (to, broker)) = (pair().await, pair().await);
+        client.write_all(&[7; 1000]).await.expect("writes");
+        SockRef::from(&broker).set_linger(Some(Duration::ZERO)).expect("an option");
+        drop(broker);
+        timeout(DEADLINE, to.ready(Interest::ERROR)).await.expect("the reset comes").expect("ready");
+        timeout(DEADLINE, from.readable()).await.expect("bytes come").expect("ready");
+        // when
+        let (mut mover, pipes) = (Mover::default(), Pipes::default());
+        let (moved, result) = poll_fn(|cx| Poll::Ready(mover.advance(&from, &to, 1 << 20, &pipes, cx))).await;
+        // then
+        assert!(matches!(result, Err(Fault::Sink(_))), "{result:?}");
+        assert_eq!((moved.taken, moved.given), (1000, 0));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_source_is_told_after_its_last_bytes() {
+        let ((mut client, from), (to, broker)) = (pair().await, pair().await);
+        client.write_all(&[7; 1000]).await.expect("writes");
+        drop(client);
+        timeout(DEADLINE, from.ready(Interest::READABLE)).await.expect("bytes come").expect("ready");
+        let (mut mover, pipes, mut given) = (Mover::default(), Pipes::default(), 0);
+        let end = poll_fn(|cx| {
+            let (moved, result) = mover.advance(&from, &to, 1 << 20, &pipes, cx);
+            given += moved.given;
+            if result.is_ok() { Poll::Pending } else { Poll::Ready(result) }
+        });
+        let end = timeout(DEADLINE, end).await.expect("the end comes");
+        assert!(matches!(end, Err(Fault::Source(_))), "{end:?}");
+        assert_eq!(given, 1000);
+        drop(broker);
+    }
 }

@@ -133,14 +133,14 @@ impl Upstream {
         client: &TcpStream,
         pipes: &Pipes,
         cx: &mut Context<'_>,
-    ) -> Result<Moved, Fault> {
+    ) -> (Moved, Result<(), Fault>) {
         let (State::Open(broker), Some(stream)) = (&self.state, &mut self.stream) else {
-            return Ok(Moved::default());
+            return (Moved::default(), Ok(()));
         };
-        let moved = self.down.advance(broker, client, stream.movable(), pipes, cx)?;
+        let (moved, result) = self.down.advance(broker, client, stream.movable(), pipes, cx);
         stream.moved(moved.taken);
         self.large = true;
-        Ok(moved)
+        (moved, result)
     }
 
     /// Whether the kernel is to move the next `left` bytes of a request that is coming in.
@@ -160,14 +160,13 @@ impl Upstream {
         left: usize,
         pipes: &Pipes,
         cx: &mut Context<'_>,
-    ) -> Result<Moved, Fault> {
-        if !self.up.is_amid() {
-            self.poll_write(cx).map_err(Fault::Sink)?;
+    ) -> (Moved, Result<(), Fault>) {
+        // While the pipe holds something this writes nothing.
+        if let Err(error) = self.poll_write(cx) {
+            return (Moved::default(), Err(Fault::Sink(error)));
         }
-        let State::Open(broker) = &self.state else { return Ok(Moved::default()) };
-        if !self.output.is_empty() && !self.up.is_amid() {
-            return Ok(Moved::default());
-        }
+        let waits = !self.output.is_empty() && !self.up.is_amid();
+        let (false, State::Open(broker)) = (waits, &self.state) else { return (Moved::default(), Ok(())) };
         self.up.advance(client, broker, left, pipes, cx)
     }
 }

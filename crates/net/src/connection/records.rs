@@ -17,9 +17,10 @@ impl Connection {
             return Some(written);
         }
         let upstream = self.upstreams.get_mut(peer)?;
-        match upstream.move_down(&self.client, &self.shared.pipes, cx) {
-            Ok(moved) => {
-                self.shared.metrics.bytes_out.add(moved.given as u64);
+        let (moved, result) = upstream.move_down(&self.client, &self.shared.pipes, cx);
+        self.shared.metrics.bytes_out.add(moved.given as u64);
+        match result {
+            Ok(()) => {
                 let any = moved.taken + moved.given > 0;
                 (any || upstream.moves_down()).then_some(any || written)
             }
@@ -39,11 +40,13 @@ impl Connection {
         let upstream = self.upstreams.get_mut(peer).filter(|u| u.moves_up(left));
         self.moving = None;
         let upstream = upstream?;
-        match upstream.move_up(&self.client, left, &self.shared.pipes, cx) {
-            Ok(moved) => {
-                let (held_up, moves) = (upstream.is_held_up(), upstream.moves_up(left - moved.taken));
-                self.moving = held_up.then_some(peer);
-                self.took(moved.taken, held_up);
+        let (moved, result) = upstream.move_up(&self.client, left, &self.shared.pipes, cx);
+        let (held_up, moves) = (upstream.is_held_up(), upstream.moves_up(left - moved.taken));
+        self.moving = held_up.then_some(peer);
+        // Also before a failure: what was taken is not to come again.
+        self.took(moved.taken, held_up);
+        match result {
+            Ok(()) => {
                 let any = moved.taken + moved.given > 0;
                 (any || moves).then_some(any)
             }

@@ -138,7 +138,7 @@ mod tests {
         let text = of(&cells(0.3));
         assert_eq!(line(&text, "produce, × best"), ["yes", "0.75", "≤", "0.75"]);
         assert_eq!(line(&text, "produce, × splice"), ["no", "1.25", "≤", "3.00"]);
-        assert_eq!(line(&of(&cells(0.31)), "produce, × best"), ["no", "0.75", "≤", "0.78"]);
+        assert_eq!(line(&of(&cells(0.32)), "produce, × best"), ["no", "0.75", "≤", "0.80"]);
         assert!(!text.contains("fetch"), "{text}");
     }
 
