@@ -3,12 +3,12 @@
 #![allow(unsafe_code, reason = "a counting allocator cannot be written without")]
 
 mod common;
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "common/counting.rs"]
+mod counting;
 
 use bytes::Bytes;
 use common::{Numbers, cases};
+use counting::peak;
 use pointsman_wire::{Message, Value, Writer, decode, tables};
 
 /// Bytes that decoding may have in use at its peak, per byte of body. A field of a structure takes a name and a value
@@ -17,50 +17,8 @@ const PER_BYTE: usize = 56;
 /// And beside that, for the root and for the small allocations of a tiny body.
 const FIXED: usize = 256;
 
-thread_local! {
-    static USED: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count(bytes: isize) {
-    let used = USED.get() + bytes;
-    USED.set(used);
-    PEAK.set(PEAK.get().max(used));
-}
-
-// SAFETY: every call is passed to the system's allocator as it came; the counters are thread-local cells without
-// destructor, whose use allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size().cast_signed());
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(-layout.size().cast_signed());
-        // SAFETY: as above; the block came from `System`.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The bytes in use at the peak of decoding, over those before.
-fn peak(message: &'static Message, version: i16, body: &Bytes) -> usize {
-    let before = USED.get();
-    PEAK.set(before);
-    let value = decode(message, version, body);
-    let peak = PEAK.get() - before;
-    drop(value);
-    peak.cast_unsigned()
-}
-
 fn check(name: &str, message: &'static Message, version: i16, body: &Bytes) {
-    let used = peak(message, version, body);
+    let used = peak(|| decode(message, version, body));
     let allowed = FIXED + PER_BYTE * body.len();
     assert!(
         used <= allowed,
@@ -121,5 +79,5 @@ fn unknown_tags_stay_within_the_bound() {
 fn a_count_without_its_elements_takes_nothing() {
     // Metadata 9: 50,000 topics are announced and would fit, the first of them is not right.
     let topics = [&[0xd1, 0x86, 0x03][..], &[9; 100_000], &[0; 4]].concat();
-    assert!(peak(tables::request(3, 9).unwrap(), 9, &topics.into()) < FIXED);
+    assert!(peak(|| decode(tables::request(3, 9).unwrap(), 9, &topics.into())) < FIXED);
 }

@@ -2,39 +2,12 @@
 
 use crate::{
     bodies::{fetch, good, produce},
+    counting::calls,
     harness::{Rig, Sent},
 };
 use bytes::BytesMut;
 use pointsman_core::session::Output;
 use pointsman_wire::value::{self, Struct};
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-};
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed to the system's allocator as it came; the counter is a thread-local cell without destructor, whose
-// use allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.set(COUNT.get() + 1);
-        // SAFETY: the caller's promises are those that `System` asks for.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above; the block came from `System`.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Requests that are under way together, as producers have them.
 const PIPELINE: usize = 5;
@@ -68,7 +41,7 @@ impl Socket {
 
 /// Lets [`PIPELINE`] requests and their answers pass, and returns how often memory was asked for.
 fn pass(rig: &mut Rig, client: &mut Socket, broker: &mut Socket, out: &mut [Output; 2]) -> usize {
-    let before = COUNT.get();
+    let before = calls();
     let [out, answers] = out;
     let begin: [u8; 4] = client.frame[4..8].try_into().expect("four bytes");
     client.read([begin; PIPELINE].into_iter());
@@ -81,7 +54,7 @@ fn pass(rig: &mut Rig, client: &mut Socket, broker: &mut Socket, out: &mut [Outp
         rig.session.response(sent.to, broker.next(), rig.now, answers);
     }
     assert_eq!(answers.replies.drain(..).count(), PIPELINE);
-    COUNT.get() - before
+    calls() - before
 }
 
 fn allocations(key: i16, version: i16, body: &Struct, answer: impl Fn(&Sent) -> Struct) -> Vec<usize> {

@@ -5,6 +5,8 @@
 mod allocations;
 mod bodies;
 mod coordinators;
+#[path = "../../../wire/tests/common/counting.rs"]
+mod counting;
 mod drain;
 mod fetch;
 mod fetch_sessions;
@@ -17,6 +19,7 @@ mod links;
 mod members;
 mod nodes;
 mod order;
+mod peak;
 mod positions;
 mod produce_failures;
 mod produce_stream;
