@@ -85,7 +85,7 @@ fn responses_of_very_many_small_things_stay_within_the_bound() {
         let array = if key == 3 { "Topics" } else { "Responses" };
         let answer = Struct::new().with(array, vec![topic]);
         let frame = value::encode_response(key, version, sent.correlation, &answer).expect("encodes");
-        let used = peak(|| rig.respond(sent.node, &frame));
+        let used = peak(|| rig.respond(sent.to, &frame));
         check(&format!("answer of api {key}"), &frame, used);
     }
 }

@@ -55,8 +55,8 @@ def producer(**settings):
 
 
 async def fill(name, count, **settings):
-    """Writes records v0, v1, … to partition 0, a second after the other."""
-    async with producer(**settings) as one:
+    """Writes records v0, v1, … to partition 0, a second after the other. With acks=1, its default, the end may not show them yet."""
+    async with producer(**{"acks": "all", **settings}) as one:
         sent = [await one.send(name, f"v{i}".encode(), partition=0, timestamp_ms=BASE + (i + 1) * 1000) for i in range(count)]
         metas = await asyncio.gather(*sent)
         return [meta.offset if meta else -1 for meta in metas]

@@ -18,7 +18,7 @@ LIMIT = 60
 
 def tool(name, *args, stdin=""):
     """What a tool prints; a failing one raises."""
-    command = [*JAVA, name if "." in name else TOOLS + name, "--bootstrap-server", suite.bootstrap, *args]
+    command = [*JAVA, name if name.startswith("kafka.") else TOOLS + name, "--bootstrap-server", suite.bootstrap, *args]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=LIMIT)
     if done.returncode != 0:
         raise RuntimeError(f"{name}: exit {done.returncode}: {done.stdout[-300:]} {done.stderr[-300:]}")

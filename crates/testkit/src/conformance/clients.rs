@@ -16,8 +16,8 @@ use super::{Finding, Library};
 use crate::clients::Program;
 use crate::process::{Process, last_lines, run_dir};
 
-/// How long one library may take for all its cases.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a library may take for all its cases: they are many, or each one starts programs of its own.
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What a program prints of a case: the facts it observed, or the error that stopped it.
 #[derive(Debug, Deserialize)]

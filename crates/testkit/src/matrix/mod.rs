@@ -4,6 +4,7 @@
 //! the proxy. Shapes are the ways in which Pointsman is reached; the first one is the brokers themselves.
 
 mod compare;
+mod limits;
 mod options;
 mod stage;
 mod table;
