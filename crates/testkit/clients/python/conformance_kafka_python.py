@@ -552,10 +552,10 @@ def broker_config_set(facts):
 @suite.case
 def log_dirs(facts):
     name = topic("log-dirs", 2)
-    brokers = with_admin(lambda a: a.describe_log_dirs([name]))
-    facts["brokers"] = len(brokers)
-    text = json.dumps(brokers, default=str)
-    facts["replicas"] = text.count('"partition_index"')
+    look = lambda: json.dumps(with_admin(lambda a: a.describe_log_dirs([name])), default=str)
+    facts["brokers"] = len(with_admin(lambda a: a.describe_log_dirs([name])))
+    # A broker may not have made its replica yet.
+    facts["replicas"] = seen("every replica", lambda: look().count('"partition_index"'), 6)
 
 
 @suite.case

@@ -137,7 +137,9 @@ def tool_offsets(facts):
 @suite.case
 def tool_log_dirs(facts):
     name = topic("dirs", 2)
-    described = tool("LogDirsCommand", "--describe", "--topic-list", name)
+    look = lambda: tool("LogDirsCommand", "--describe", "--topic-list", name)
+    # A broker may not have made its replica yet.
+    described = until("every replica", look, lambda text: text.count('"partition":') == 6)
     facts["brokers"] = len(re.findall(r'"broker":', described))
     facts["replicas"] = len(re.findall(r'"partition":', described))
 

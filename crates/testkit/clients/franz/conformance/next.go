@@ -157,20 +157,23 @@ func logDirs(ctx context.Context, s *suite, f facts) error {
 	if err != nil {
 		return err
 	}
-	described, err := s.admin.DescribeAllLogDirs(ctx, nil)
-	if err != nil {
-		return err
-	}
-	replicas := 0
-	described.Each(func(dir kadm.DescribedLogDir) {
-		dir.Topics.Each(func(p kadm.DescribedLogDirPartition) {
-			if p.Topic == topic {
-				replicas++
-			}
+	// A broker may not have made its replica yet.
+	return eventually(ctx, func() (bool, error) {
+		described, err := s.admin.DescribeAllLogDirs(ctx, nil)
+		if err != nil {
+			return false, err
+		}
+		replicas := 0
+		described.Each(func(dir kadm.DescribedLogDir) {
+			dir.Topics.Each(func(p kadm.DescribedLogDirPartition) {
+				if p.Topic == topic {
+					replicas++
+				}
+			})
 		})
+		f["brokers"], f["replicas"] = len(described), replicas
+		return replicas == 6, nil
 	})
-	f["brokers"], f["replicas"] = len(described), replicas
-	return nil
 }
 
 func deleteGroupOffsets(ctx context.Context, s *suite, f facts) error {

@@ -87,16 +87,19 @@ final class AclCases {
     private void logDirs(ObjectNode facts) throws Exception {
         String topic = c.topic("log-dirs", 2, Map.of());
         LogCases.fill(c, topic, 1);
-        var dirs = c.admin.describeLogDirs(brokers());
-        int replicas = 0;
-        int brokers = 0;
-        for (var of : dirs.descriptions().values()) {
-            brokers++;
-            for (var dir : Conformance.get(of).values()) {
-                replicas += (int) dir.replicaInfos().keySet().stream().filter(p -> p.topic().equals(topic)).count();
+        // A broker may not have made its replica yet.
+        long deadline = System.nanoTime() + 20_000_000_000L;
+        int replicas;
+        List<Integer> brokers = brokers();
+        do {
+            replicas = 0;
+            for (var of : c.admin.describeLogDirs(brokers).descriptions().values()) {
+                for (var dir : Conformance.get(of).values()) {
+                    replicas += (int) dir.replicaInfos().keySet().stream().filter(p -> p.topic().equals(topic)).count();
+                }
             }
-        }
-        facts.put("brokers", brokers).put("replicas", replicas);
+        } while (replicas != 6 && System.nanoTime() < deadline);
+        facts.put("brokers", brokers.size()).put("replicas", replicas);
     }
 
     private List<Integer> replicas(String topic) throws Exception {
