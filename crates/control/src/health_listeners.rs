@@ -1,7 +1,7 @@
 //! `health_listeners`: whether a cluster has quorum, for load balancers and probes that know HTTP and nothing of Kafka.
 //!
 //! Any path answers 200 with quorum and 503 without; `/status` has every broker besides. Nothing can be changed here, and however
-//! often it is asked, the loop that decides is asked at most every [`FRESH`].
+//! often it is asked, the loop that decides is asked at most every `FRESH`.
 
 use crate::{api::serve_router, handle::Handle};
 use axum::{

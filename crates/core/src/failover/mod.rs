@@ -15,7 +15,7 @@
 //!                        a cluster has quorum (again)
 //! ```
 //!
-//! At a planned move produces go first, and consumers follow when they have read the old log ([`drain`]).
+//! At a planned move produces go first, and consumers follow when they have read the old log (`drain`).
 //!
 //! Moving away from a cluster that lost quorum is never delayed; moving towards a preferred one waits for `hold`.
 //! A fence or a command that was meant for another generation is void.
