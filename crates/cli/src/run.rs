@@ -83,6 +83,18 @@ pub(crate) enum StartError {
     Control(control::StartError),
 }
 
+impl StartError {
+    /// Does another process listen where this one was to serve clients, or its admin API?
+    pub(crate) fn port_is_taken(&self) -> bool {
+        let source = match self {
+            Self::Bind(error) => &error.source,
+            Self::Admin(_, error) => error,
+            Self::Health(_) | Self::Control(_) => return false,
+        };
+        source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

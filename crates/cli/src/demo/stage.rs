@@ -11,11 +11,7 @@ use super::{
 use crate::run::Running;
 use pointsman_core::{config::Config, snapshot::Snapshot};
 use pointsman_testkit::kafka::free_ports;
-use std::{
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use tokio::{sync::watch, task::JoinHandle};
 
 pub(super) const TOPIC: &str = "demo";
@@ -45,14 +41,9 @@ impl Stage {
         say(&format!("starting two {kind} clusters: a primary of 5 brokers and a secondary of 3 ..."));
         let mut ground = Ground::start(options.kafka).await?;
         ground.create_topic(TOPIC, PARTITIONS as usize).await?;
-        let first_port = first_free_port()?;
-        if options.passthrough {
-            ground.advertise((first_port..first_port + SLOTS).collect());
-        }
         let state = std::env::temp_dir().join(format!("pointsman-demo-{}.json", std::process::id()));
-        let config = config(&ground, first_port, &state, options.passthrough)?;
-        let admin = config.admin.listen;
-        let running = Running::start(config).await.map_err(|e| e.to_string())?;
+        let Proxy { running, first_port, admin } =
+            Proxy::start(&mut ground, &state, options.passthrough).await?;
         let moves = tokio::spawn(note_moves(scene.clone(), running.snapshots()));
         let players = Players::start(&scene, &format!("127.0.0.1:{first_port}"), TOPIC, PARTITIONS);
         let last = first_port + SLOTS - 1;
@@ -152,6 +143,34 @@ fn named(cluster: usize, brokers: &[usize]) -> String {
     format!("{} {what} {list}", CLUSTERS[cluster].0)
 }
 
+/// Pointsman, and where it listens.
+struct Proxy {
+    running: Running,
+    first_port: u16,
+    admin: SocketAddr,
+}
+
+impl Proxy {
+    /// Starts on the first range of ports from 9092 on that nobody uses. Whether that is so, only opening them tells: another
+    /// demo may be looking for ports too.
+    async fn start(ground: &mut Ground, state: &std::path::Path, passthrough: bool) -> Result<Self, String> {
+        let ranges = (FIRST_PORT..u16::MAX - SLOTS).step_by(usize::from(SLOTS));
+        for first_port in ranges.take(RANGES) {
+            if passthrough {
+                ground.advertise((first_port..first_port + SLOTS).collect());
+            }
+            let config = config(ground, first_port, state, passthrough)?;
+            let admin = config.admin.listen;
+            match Running::start(config).await {
+                Ok(running) => return Ok(Self { running, first_port, admin }),
+                Err(error) if error.port_is_taken() => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err("no five ports in a row are free".to_owned())
+    }
+}
+
 async fn note_moves(scene: Scene, mut snapshots: watch::Receiver<Arc<Snapshot>>) {
     loop {
         let active = active(&snapshots.borrow_and_update());
@@ -182,13 +201,6 @@ fn config(ground: &Ground, first: u16, state: &std::path::Path, passthrough: boo
         first + SLOTS - 1,
     );
     Config::parse(&text, "the demo's configuration", std::path::Path::new("")).map_err(|e| e.to_string())
-}
-
-/// The first range of ports from 9092 on in which all are free.
-fn first_free_port() -> Result<u16, String> {
-    let free = |port: &u16| (*port..port + SLOTS).all(|p| TcpListener::bind(("127.0.0.1", p)).is_ok());
-    let ranges = (FIRST_PORT..u16::MAX - SLOTS).step_by(usize::from(SLOTS));
-    ranges.take(RANGES).find(free).ok_or_else(|| "no five ports in a row are free".to_owned())
 }
 
 #[cfg(test)]

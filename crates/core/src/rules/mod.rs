@@ -69,6 +69,8 @@ pub mod error {
     pub const REBALANCE_IN_PROGRESS: i16 = 27;
     /// The group does not know the member: join again.
     pub const UNKNOWN_MEMBER_ID: i16 = 25;
+    /// A member that joins for the first time was given its id, with which it joins again.
+    pub const MEMBER_ID_REQUIRED: i16 = 79;
     /// There is no such group.
     pub const GROUP_ID_NOT_FOUND: i16 = 69;
     /// A request that only brokers may send.

@@ -4,6 +4,7 @@ use super::{
     Asked, ExchangeId, Output, Peer, Pending, Purpose, Session, View,
     dispatch::close,
     exchange::{Exchange, Part, State},
+    members::Ghost,
     merge, positions, refuse,
 };
 use crate::{
@@ -51,7 +52,7 @@ impl Session {
                 self.coordinator_response(peer, (kind, key.as_deref()), version, frame, now, out)
             }
             Purpose::Spare { version, poll } => self.spare_response(peer, version, poll, &frame, out),
-            Purpose::Courtesy => Ok(()),
+            Purpose::Leave { ghost, version } => left(ghost, version, frame),
         };
         if let Err(error) = result {
             close(CloseReason::BadResponse, format!("broker {peer}: {error}"), out);
@@ -346,7 +347,8 @@ impl Session {
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
             return;
         };
-        if body.i16("ErrorCode") != 0 {
+        // A member that was only given its id is waited for by the group all the same.
+        if !matches!(body.i16("ErrorCode"), 0 | error::MEMBER_ID_REQUIRED) {
             return;
         }
         if key == JOIN_GROUP {
@@ -404,6 +406,16 @@ fn fetch_satisfied(parts: &[Struct], min_bytes: i32) -> bool {
         }
     }
     bytes >= min_bytes
+}
+
+/// A broker has answered whether a ghost is out of its group.
+fn left(ghost: Ghost, version: i16, frame: BytesMut) -> Result<(), DecodeError> {
+    let (_, body) = value::decode_response(LEAVE_GROUP, version, &frame.freeze().slice(4..))?;
+    let is_out = |code| matches!(code, 0 | error::UNKNOWN_MEMBER_ID);
+    if is_out(body.i16("ErrorCode")) && body.structs("Members").all(|m| is_out(m.i16("ErrorCode"))) {
+        ghost.is_gone();
+    }
+    Ok(())
 }
 
 /// Remembers what an answer says of leaders and coordinators.

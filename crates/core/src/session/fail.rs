@@ -35,7 +35,7 @@ impl Session {
             match pending.purpose {
                 Purpose::Exchange { id, .. } => self.lost(id, node, number < sent, now, out),
                 Purpose::Coordinator { .. } => self.lookup_lost(node),
-                Purpose::Spare { .. } | Purpose::Courtesy => {}
+                Purpose::Spare { .. } | Purpose::Leave { .. } => {}
             }
         }
         self.route_waiting(now, out);

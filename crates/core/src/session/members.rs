@@ -3,7 +3,8 @@
 //! A consumer that is moved to another cluster never leaves its group on the old one; that cluster keeps the member until its session
 //! times out (45 s by default), and counts the time anew when it comes back from an outage. A consumer that returns would have to
 //! wait for its own ghost at each rebalance. So Pointsman remembers who joined where, and takes the ghosts out of the group
-//! before the first join after the way back. Static members need none of it: they replace themselves.
+//! before the first join after the way back. A broker may refuse that, most of all after an outage, when coordinators move: then the
+//! next join tries again. Static members need none of it: they replace themselves.
 
 use super::commits::Commits;
 use std::{
@@ -88,14 +89,50 @@ impl Members {
         }
     }
 
-    /// The members that joined before the cluster was left for another one; they are forgotten.
-    pub(super) fn take_ghosts(&self, cluster: &Arc<str>, group: &str) -> Vec<String> {
+    /// The members that joined before the cluster was left for another one; they are in the table no more.
+    pub(super) fn take_ghosts(self: &Arc<Self>, cluster: &Arc<str>, group: &str) -> Vec<Ghost> {
         let mut table = self.table();
         let Some(left) = table.left.get(cluster).copied() else { return Vec::new() };
-        let Some(members) = table.groups.get_mut(&(cluster.clone(), group.into())) else { return Vec::new() };
+        let key = (cluster.clone(), group.into());
+        let Some(members) = table.groups.get_mut(&key) else { return Vec::new() };
         let (ghosts, present): (Vec<Member>, _) = members.drain(..).partition(|m| m.since < left);
         *members = present;
-        ghosts.into_iter().map(|m| m.id).collect()
+        let ghost = |member| Ghost { members: self.clone(), key: key.clone(), member: Some(member) };
+        ghosts.into_iter().map(ghost).collect()
+    }
+}
+
+/// A member that is asked to leave the group it is no longer in. It is back in the table when this is dropped without
+/// [`is_gone`](Self::is_gone): whatever happened to the question, the next join asks again.
+#[derive(Debug)]
+pub(super) struct Ghost {
+    members: Arc<Members>,
+    key: Key,
+    member: Option<Member>,
+}
+
+impl Ghost {
+    /// Its member id.
+    pub(super) fn id(&self) -> &str {
+        self.member.as_ref().map_or("", |m| &m.id)
+    }
+
+    /// Its cluster has no such member any more.
+    pub(super) fn is_gone(mut self) {
+        self.member = None;
+    }
+}
+
+impl Drop for Ghost {
+    fn drop(&mut self) {
+        let Some(member) = self.member.take() else { return };
+        let mut table = self.members.table();
+        if table.groups.len() < CAPACITY || table.groups.contains_key(&self.key) {
+            let members = table.groups.entry(self.key.clone()).or_default();
+            if members.len() < PER_GROUP {
+                members.insert(0, member);
+            }
+        }
     }
 }
 
@@ -103,37 +140,62 @@ impl Members {
 mod tests {
     use super::*;
 
+    /// Takes the ghosts of group `g`, for good.
+    fn ghosts(members: &Arc<Members>, cluster: &Arc<str>) -> Vec<String> {
+        let taken = members.take_ghosts(cluster, "g").into_iter();
+        taken
+            .map(|ghost| {
+                let id = ghost.id().to_owned();
+                ghost.is_gone();
+                id
+            })
+            .collect()
+    }
+
     #[test]
     fn only_members_from_before_the_cluster_was_left_are_ghosts_and_only_once() {
-        let (members, a, b) = (Members::default(), Arc::<str>::from("a"), Arc::<str>::from("b"));
+        let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
         members.activated(&a, 1);
         members.joined(&a, "g", "old", 1);
         members.joined(&a, "g", "gone", 1);
         members.left(&a, "g", "gone");
-        assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
+        assert_eq!(ghosts(&members, &a), Vec::<String>::new());
         members.activated(&b, 3);
         members.activated(&a, 5);
         members.joined(&a, "g", "new", 5);
-        assert_eq!(members.take_ghosts(&b, "g"), Vec::<String>::new());
-        assert_eq!(members.take_ghosts(&a, "g"), ["old"]);
-        assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
+        assert_eq!(ghosts(&members, &b), Vec::<String>::new());
+        assert_eq!(ghosts(&members, &a), ["old"]);
+        assert_eq!(ghosts(&members, &a), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_ghost_that_may_still_be_there_is_asked_again() {
+        let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
+        members.activated(&a, 1);
+        members.joined(&a, "g", "old", 1);
+        members.activated(&b, 3);
+        members.activated(&a, 5);
+        members.joined(&a, "g", "new", 5);
+        drop(members.take_ghosts(&a, "g"));
+        assert_eq!(ghosts(&members, &a), ["old"]);
+        assert_eq!(ghosts(&members, &a), Vec::<String>::new());
     }
 
     #[test]
     fn a_cluster_that_comes_back_without_another_in_between_has_no_ghosts() {
-        let (members, a) = (Members::default(), Arc::<str>::from("a"));
+        let (members, a) = (Arc::new(Members::default()), Arc::<str>::from("a"));
         members.activated(&a, 1);
         members.joined(&a, "g", "member", 1);
         members.activated(&a, 4);
-        assert_eq!(members.take_ghosts(&a, "g"), Vec::<String>::new());
+        assert_eq!(ghosts(&members, &a), Vec::<String>::new());
     }
 
     #[test]
     fn a_connection_that_lags_behind_leaves_no_cluster() {
-        let (members, a, b) = (Members::default(), Arc::<str>::from("a"), Arc::<str>::from("b"));
+        let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
         members.activated(&b, 3);
         members.joined(&b, "g", "member", 1);
         members.activated(&a, 1);
-        assert_eq!(members.take_ghosts(&b, "g"), Vec::<String>::new());
+        assert_eq!(ghosts(&members, &b), Vec::<String>::new());
     }
 }

@@ -44,7 +44,7 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use exchange::{Exchange, ExchangeId, Spares, State};
 use gate::{Gate, Way};
-use members::Members;
+use members::{Ghost, Members};
 use pointsman_wire::{edit::Editor, value::Struct};
 use produce_stream::Incoming;
 use std::{
@@ -157,8 +157,8 @@ enum Purpose {
     Exchange { id: ExchangeId, poll: Option<Bytes> },
     /// A part of a split Fetch that was answered without it.
     Spare { version: i16, poll: Bytes },
-    /// Pointsman's own request whose answer says nothing that anybody needs.
-    Courtesy,
+    /// Pointsman asked a member to leave that a switch left behind.
+    Leave { ghost: Ghost, version: i16 },
     /// Pointsman's own question for a coordinator.
     ///
     /// `key`: what was asked for where answers do not repeat it.

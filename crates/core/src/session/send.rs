@@ -44,15 +44,17 @@ impl Session {
         let Some(cluster) = self.serving(Side::Consume).map(|a| a.cluster.name.clone()) else { return };
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&LEAVE_GROUP).copied() else { return };
         for ghost in self.members.take_ghosts(&cluster, &group) {
-            let member = Struct::new().with("MemberId", ghost.as_str());
-            let body =
-                Struct::new().with("GroupId", &*group).with("MemberId", ghost).with("Members", vec![member]);
+            let member = Struct::new().with("MemberId", ghost.id());
+            let body = Struct::new()
+                .with("GroupId", &*group)
+                .with("MemberId", ghost.id())
+                .with("Members", vec![member]);
             let link = self.links.entry(to).or_default();
             let correlation = link.next();
             if let Ok(frame) =
                 value::encode_request(LEAVE_GROUP, version, correlation, Some("pointsman"), &body)
             {
-                link.pending.push_back(Pending { correlation, purpose: Purpose::Courtesy });
+                link.pending.push_back(Pending { correlation, purpose: Purpose::Leave { ghost, version } });
                 out.sends.push(Outgoing { to, frame: frame.into(), answered: true });
             }
         }

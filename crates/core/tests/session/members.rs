@@ -54,6 +54,47 @@ fn its_former_self_leaves_before_it_joins_again() {
     }
 }
 
+/// After an outage coordinators move, so the first broker that is asked may be the wrong one, or not ready, or go away.
+#[test]
+fn a_ghost_that_a_broker_did_not_take_out_leaves_before_the_next_join() {
+    const NOT_COORDINATOR: i16 = 16;
+    const MEMBER_ID_REQUIRED: i16 = 79;
+    let mut rig = Rig::new();
+    coordinated(&rig);
+    rig.ask(JOIN_GROUP, 5, &join());
+    let sent = rig.sent_one();
+    rig.answer(&sent, &Struct::new().with("MemberId", "old").with("ErrorCode", MEMBER_ID_REQUIRED));
+    rig.reply();
+    rig.switch();
+    rig.switch_back();
+
+    let refused = Struct::new().with("ErrorCode", NOT_COORDINATOR);
+    let member = Struct::new().with("MemberId", "old").with("ErrorCode", NOT_COORDINATOR);
+    let answers = [refused.clone(), Struct::new().with("Members", vec![member])];
+    for answer in answers {
+        rig.ask(JOIN_GROUP, 5, &join());
+        let sent = rig.sent();
+        assert_eq!(sent.iter().map(|s| s.key).collect::<Vec<_>>(), [LEAVE_GROUP, JOIN_GROUP]);
+        rig.answer(&sent[0], &answer);
+        rig.answer(&sent[1], &refused);
+        rig.reply();
+        coordinated(&rig);
+    }
+    rig.ask(JOIN_GROUP, 5, &join());
+    assert_eq!(rig.sent().len(), 2, "and again");
+    rig.fail(2, 0);
+    rig.replies();
+    coordinated(&rig);
+
+    rig.ask(JOIN_GROUP, 5, &join());
+    let sent = rig.sent();
+    assert_eq!(sent.iter().map(|s| s.key).collect::<Vec<_>>(), [LEAVE_GROUP, JOIN_GROUP]);
+    rig.answer(&sent[0], &Struct::new());
+    rig.answer(&sent[1], &Struct::new().with("MemberId", "new"));
+    rig.reply();
+    joined(&mut rig, "new");
+}
+
 #[test]
 fn a_member_that_left_by_itself_is_no_ghost() {
     let mut rig = Rig::new();
