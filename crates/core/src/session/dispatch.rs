@@ -24,6 +24,8 @@ use pointsman_wire::{
     value::{self, Struct},
 };
 
+const PRODUCE: i16 = 0;
+
 impl Session {
     /// Takes one complete request frame, size included.
     pub fn request(&mut self, frame: BytesMut, now: Now, out: &mut Output) {
@@ -128,6 +130,9 @@ impl Session {
         let Some(view) = View::of_exchange(self, id) else {
             return self.dispatch_nowhere(id, frame, body_at, now, out);
         };
+        if rule.key == PRODUCE {
+            self.gate.serves(view.active.since, now);
+        }
         if let Some(exchange) = self.exchange(id) {
             exchange.since = Some(view.active.since);
             if matches!(rule.fail, Fail::Replay) {

@@ -5,6 +5,9 @@
 //! did not take although it can be sent again, is remembered for its (producer, partition), and what comes after it in sequence waits
 //! until it has come again. Then they may follow it on the same way to the same broker; another connection could be faster, so
 //! there they wait until a broker has taken it. A higher epoch passes, and after a deadline everything does.
+//!
+//! For the same reason every batch is followed for a while when a cluster begins to serve: leaders may just be moving, and a batch
+//! that went to the new leader would overtake the one before it, which the former leader does not take.
 
 use crate::{Now, broken::Mechanism, rules::request::Producer, topology::NodeId};
 use std::{
@@ -22,13 +25,19 @@ const CAPACITY: usize = 100_000;
 const BATCHES: usize = 16;
 /// A producer that has not come back by then has given the batch up (`delivery.timeout.ms` is two minutes by default).
 const DEADLINE: Duration = Duration::from_secs(120);
+/// Every batch is followed for so long after a switch. By then producers that were at work have state on the new cluster, which keeps their
+/// order itself.
+const WATCH: Duration = Duration::from_secs(30);
 /// Entries of producers that gave up are looked for this often, so that an empty table costs nothing again.
 const PURGE: Duration = Duration::from_secs(10);
 
 /// The gates of one virtual cluster.
 #[derive(Debug, Default)]
 pub struct Gate {
+    /// How much there is to look at: entries, and one more while every batch is followed.
     closed: AtomicUsize,
+    /// Generation of the switch that made the newest cluster active; 0 before the first.
+    term: AtomicU64,
     sessions: AtomicU64,
     table: Mutex<Table>,
 }
@@ -38,10 +47,18 @@ struct Table {
     entries: HashMap<Key, Entry>,
     /// When to look for entries whose time is over.
     purge_at: Now,
+    /// Every batch is followed until then.
+    watch: Option<Now>,
 }
 
 impl Table {
+    /// How much there is to look at.
+    fn len(&self) -> usize {
+        self.entries.len() + usize::from(self.watch.is_some())
+    }
+
     fn purge(&mut self, now: Now) {
+        self.watch = self.watch.filter(|until| now < *until);
         if now >= self.purge_at {
             self.entries.retain(|_, e| e.until > now);
             self.purge_at = now + PURGE;
@@ -101,6 +118,19 @@ impl Gate {
         self.sessions.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// A cluster serves producers since this generation. Only a cluster that another one gave way to is without their state.
+    pub fn serves(&self, term: u64, now: Now) {
+        if self.term.load(Ordering::Relaxed) >= term {
+            return;
+        }
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.term.fetch_max(term, Ordering::Relaxed);
+        if before != 0 && before < term {
+            table.watch = Some(now + WATCH);
+            self.closed.store(table.len(), Ordering::Release);
+        }
+    }
+
     /// Whether no batch is waited for: then nothing needs to be told.
     pub fn is_open(&self) -> bool {
         self.closed.load(Ordering::Acquire) == 0
@@ -122,7 +152,7 @@ impl Gate {
             entry.until = now + DEADLINE;
             entry.note(producer.sequence, None);
         }
-        self.closed.store(table.entries.len(), Ordering::Release);
+        self.closed.store(table.len(), Ordering::Release);
     }
 
     /// Whether a batch may pass this way: if every one before it that was failed has come again and went the same way.
@@ -136,8 +166,15 @@ impl Gate {
         if table.entries.get(&key).is_some_and(|entry| now >= entry.until) {
             table.entries.remove(&key);
         }
-        self.closed.store(table.entries.len(), Ordering::Release);
-        let Some(entry) = table.entries.get_mut(&key) else { return true };
+        self.closed.store(table.len(), Ordering::Release);
+        let until = now + DEADLINE;
+        let fresh = || Entry { epoch: producer.epoch, batches: Vec::new(), until };
+        let entry = if table.watch.is_some() && table.entries.len() < CAPACITY {
+            table.entries.entry(key).or_insert_with(fresh)
+        } else {
+            let Some(entry) = table.entries.get_mut(&key) else { return true };
+            entry
+        };
         if producer.epoch > entry.epoch {
             *entry = Entry { epoch: producer.epoch, batches: Vec::new(), until: entry.until };
         }
@@ -166,7 +203,7 @@ impl Gate {
         if entry.batches.is_empty() {
             table.entries.remove(&key);
         }
-        self.closed.store(table.entries.len(), Ordering::Release);
+        self.closed.store(table.len(), Ordering::Release);
     }
 }
 
@@ -254,6 +291,29 @@ mod tests {
         let (gate, topic) = closed_at(10);
         assert!(gate.admits(batch(0, 12), &topic, 0, WAY, DEADLINE));
         assert_eq!(gate.closed.load(Ordering::Acquire), 0, "nothing is looked up any more");
+    }
+
+    #[test]
+    fn after_a_switch_every_batch_is_followed_for_a_while() {
+        let (gate, topic) = (Gate::default(), Arc::from("t"));
+        gate.serves(3, Now::ZERO);
+        assert!(gate.is_open(), "no cluster gave way to the first one");
+        gate.serves(5, Now::ZERO);
+        gate.serves(3, Now::ZERO + WATCH);
+        assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
+        assert!(gate.admits(batch(0, 11), &topic, 0, WAY, Now::ZERO));
+        for way in OTHERS {
+            assert!(!gate.admits(batch(0, 12), &topic, 0, way, Now::ZERO), "it could be faster");
+        }
+        gate.answered(batch(0, 10), &topic, 0, 6, Now::ZERO);
+        gate.answered(batch(0, 11), &topic, 0, 6, Now::ZERO);
+        assert!(!gate.admits(batch(0, 11), &topic, 0, OTHERS[1], Now::ZERO));
+        for sequence in [10, 11] {
+            assert!(gate.admits(batch(0, sequence), &topic, 0, OTHERS[1], Now::ZERO));
+            gate.answered(batch(0, sequence), &topic, 0, 0, Now::ZERO);
+        }
+        assert!(gate.admits(batch(0, 12), &topic, 0, WAY, Now::ZERO + WATCH));
+        assert!(gate.is_open(), "its time is over, and nothing is waited for");
     }
 
     #[test]

@@ -224,6 +224,9 @@ impl Session {
         };
         let Route::Leaders(shape) = rule.route else { return Err("not a Produce request".into()) };
         let since = self.serving(Side::Produce).map(|a| a.since);
+        if let Some(since) = since {
+            self.gate.serves(since, now);
+        }
         if let Some(exchange) = self.exchange(id) {
             exchange.since = since;
             let (outstanding, parts) = (VecDeque::new(), Vec::new());

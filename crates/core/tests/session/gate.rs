@@ -3,7 +3,7 @@
 
 use crate::{
     bodies::{Places, code, errors, good, places, produce},
-    harness::Rig,
+    harness::{Rig, observation, topic},
 };
 use pointsman_core::session::Session;
 use std::sync::Arc;
@@ -115,6 +115,32 @@ fn a_batch_that_a_broker_does_not_take_is_waited_for() {
     assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6)]);
     send(&mut rig, ONE, 10);
     assert_eq!(rig.sent().len(), 1);
+}
+
+/// Leaders move most when a cluster has just come back, and no broker of it has state of the producer yet.
+#[test]
+fn after_a_switch_no_batch_overtakes_one_under_way_to_a_former_leader() {
+    let mut rig = Rig::new();
+    send(&mut rig, ONE, 9);
+    let sent = rig.sent_one();
+    rig.answer(&sent, &good(&sent));
+    rig.reply();
+    rig.switch();
+    // given
+    send(&mut rig, ONE, 10);
+    let to_former = rig.sent_one();
+    let moved = observation("secondary", vec![topic("orders", 0xb1, &[3, 1, 2], 6)]);
+    rig.secondary.topology.merge(&moved, rig.now);
+    rig.tick();
+    // when
+    send(&mut rig, ONE, 11);
+    // then
+    assert!(rig.sent().is_empty());
+    rig.answer(&to_former, &good(&to_former));
+    let answers: Vec<_> = rig.replies().iter().map(|reply| errors(0, &reply.body)).collect();
+    assert_eq!(answers, [[code("orders", 0, 0)], [code("orders", 0, 6)]]);
+    send(&mut rig, ONE, 11);
+    assert_eq!(rig.sent_one().node, 3);
 }
 
 #[test]
