@@ -17,5 +17,6 @@ mod queue;
 mod socket;
 mod splice;
 mod upstream;
+mod workers;
 
 pub use listener::{BindError, DataPlane, VirtualListener};

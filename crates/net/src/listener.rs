@@ -8,6 +8,7 @@ use crate::{
     passthrough::{self, Arrival, Spread},
     pipes::Pipes,
     socket,
+    workers::{Place, Workers},
 };
 use pointsman_core::{
     Now,
@@ -132,6 +133,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// All client connections of the process.
 pub struct DataPlane {
     tasks: TaskTracker,
+    workers: Arc<Workers>,
     stop: CancellationToken,
     abort: CancellationToken,
     herald: Arc<Herald>,
@@ -161,7 +163,8 @@ impl DataPlane {
         // Not among the tasks that end by themselves: it has to be there until the last of them has ended.
         let said = herald.clone().run(snapshots.clone(), stop.clone(), abort.clone());
         let _heralding = AbortOnDropHandle::new(tokio::spawn(said));
-        Self { tasks, stop, abort, herald, _heralding, generations, snapshots, signals, started }
+        let workers = Arc::new(Workers::start());
+        Self { tasks, workers, stop, abort, herald, _heralding, generations, snapshots, signals, started }
     }
 
     /// Serves a virtual cluster on its ports.
@@ -183,6 +186,7 @@ impl DataPlane {
                 slot,
                 passthrough: listener.passthrough,
                 tasks: self.tasks.clone(),
+                workers: self.workers.clone(),
                 stop: self.stop.clone(),
                 herald: self.herald.clone(),
                 generations: self.generations.clone(),
@@ -213,6 +217,7 @@ struct Acceptor {
     slot: Option<usize>,
     passthrough: bool,
     tasks: TaskTracker,
+    workers: Arc<Workers>,
     stop: CancellationToken,
     herald: Arc<Herald>,
     generations: Arc<Generations>,
@@ -240,20 +245,24 @@ impl Acceptor {
         let span = info_span!("connection", virtual_cluster = %self.shared.name, slot = self.slot, %peer);
         let metrics = self.shared.metrics.clone();
         metrics.accepted.add(1);
-        let Some(served) = self.serve(stream) else { return };
-        let passthrough = self.passthrough;
+        let place = self.workers.place();
+        let Some(served) = self.serve(stream, &place) else { return };
+        let (passthrough, thread) = (self.passthrough, place.handle().clone());
         metrics.connections.inc();
         // The span is entered for what is said only: to enter it for each wake-up costs more than the work of a small frame.
-        self.tasks.spawn(async move {
+        let connection = async move {
             let close = served.await;
+            drop(place);
             metrics.connections.dec();
             metrics.closed[close.reason as usize].add(1);
             span.in_scope(|| report(&close, passthrough));
-        });
+        };
+        self.tasks.spawn_on(connection, &thread);
     }
 
     /// What becomes of a client, in a box: the two kinds differ much in size.
-    fn serve(&self, stream: TcpStream) -> Option<Pin<Box<dyn Future<Output = Close> + Send>>> {
+    fn serve(&self, stream: TcpStream, place: &Place) -> Option<Pin<Box<dyn Future<Output = Close> + Send>>> {
+        let stream = place.take(stream).ok()?;
         if !self.passthrough {
             return Some(Box::pin(self.connection(stream)?.run()));
         }
