@@ -413,7 +413,7 @@ fn left(ghost: Ghost, version: i16, frame: BytesMut) -> Result<(), DecodeError> 
     let (_, body) = value::decode_response(LEAVE_GROUP, version, &frame.freeze().slice(4..))?;
     let is_out = |code| matches!(code, 0 | error::UNKNOWN_MEMBER_ID);
     if is_out(body.i16("ErrorCode")) && body.structs("Members").all(|m| is_out(m.i16("ErrorCode"))) {
-        ghost.is_gone();
+        ghost.forget();
     }
     Ok(())
 }

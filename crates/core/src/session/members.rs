@@ -103,7 +103,7 @@ impl Members {
 }
 
 /// A member that is asked to leave the group it is no longer in. It is back in the table when this is dropped without
-/// [`is_gone`](Self::is_gone): whatever happened to the question, the next join asks again.
+/// [`forget`](Self::forget): whatever happened to the question, the next join asks again.
 #[derive(Debug)]
 pub(super) struct Ghost {
     members: Arc<Members>,
@@ -118,7 +118,7 @@ impl Ghost {
     }
 
     /// Its cluster has no such member any more.
-    pub(super) fn is_gone(mut self) {
+    pub(super) fn forget(mut self) {
         self.member = None;
     }
 }
@@ -146,7 +146,7 @@ mod tests {
         taken
             .map(|ghost| {
                 let id = ghost.id().to_owned();
-                ghost.is_gone();
+                ghost.forget();
                 id
             })
             .collect()

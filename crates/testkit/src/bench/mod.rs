@@ -56,9 +56,9 @@ pub fn main(args: &[String]) -> Result<(), String> {
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    allow_files();
     let dir = results_dir()?;
     let mut outcome = Outcome::default();
+    let options = &within_limits(options, &mut outcome.skipped);
     let subjects = prepare(options, &mut outcome.skipped);
     if let Some(workload) = options.profile {
         return profile(options, workload, &subjects, &outcome.skipped, &dir);
@@ -278,16 +278,32 @@ fn results_dir() -> Result<PathBuf, String> {
     Ok(dir)
 }
 
-/// Raises the limit of open files as far as it is allowed; children inherit it.
-fn allow_files() {
+/// As many idle connections as the limit of open files leaves room for: of each, both ends are here.
+fn within_limits(options: &Options, skipped: &mut Vec<String>) -> Options {
+    const SPARE: usize = 500;
+    let room = allow_files().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+    let connections = options.connections.min(room.saturating_sub(SPARE) / 2);
+    if connections < options.connections && options.workloads.contains(&Workload::Idle) {
+        let wanted = options.connections;
+        skipped.push(format!(
+            "{} of {wanted} idle connections: the limit of open files is {room}",
+            wanted - connections
+        ));
+    }
+    Options { connections, ..options.clone() }
+}
+
+/// Raises the limit of open files as far as it is allowed; children inherit it. Returns what it is now, if there is one.
+fn allow_files() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     for wanted in [Some(FILES), maximum] {
         let higher = wanted > current && wanted.is_some();
         let maximum = maximum.max(wanted);
         if higher && setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum }).is_ok() {
-            return;
+            return wanted;
         }
     }
+    current
 }
 
 fn print(text: &str) -> Result<(), String> {
