@@ -142,11 +142,12 @@ impl Cursor {
         let version = self.version;
         for (field, next) in list[usize::from(next)..].iter().zip(next + 1..) {
             if field.in_sequence(version) {
-                let event = self.value(field, &field.ty, field.nullable.contains(version), input)?;
-                if let (Some(_), Frame::Fields(fields)) = (&event, &mut self.stack[top]) {
+                // What `value` says is passed on where it stands: to take it apart here costs as much as to make it.
+                let step = self.value(field, &field.ty, field.nullable.contains(version), input);
+                if let (Ok(Some(_)), Frame::Fields(fields)) = (&step, &mut self.stack[top]) {
                     fields.next = next;
                 }
-                return Ok(event);
+                return step;
             }
         }
         self.after_fields(top, input)
@@ -217,11 +218,11 @@ impl Cursor {
     fn tag(&mut self, top: usize, tag: Tag, input: &[u8]) -> Step<Event> {
         if !tag.opened {
             let field = tag.field;
-            let event = self.value(field, &field.ty, field.nullable.contains(self.version), input)?;
-            if event.is_some() {
+            let step = self.value(field, &field.ty, field.nullable.contains(self.version), input);
+            if let Ok(Some(_)) = step {
                 self.stack[top] = Frame::Tag(Tag { opened: true, ..tag });
             }
-            return Ok(event);
+            return step;
         }
         if self.position != tag.end {
             let size = u32::try_from(tag.end - tag.start).unwrap_or(u32::MAX);
@@ -245,16 +246,18 @@ impl Cursor {
             self.depth -= 1;
             return Ok(Some(self.mark(field, Kind::ArrayEnd)));
         }
-        let event = if let Type::Struct(fields) = element {
-            self.push(Frame::Fields(Fields::new(field, fields, Place::Element)))?;
-            Some(self.mark(field, Kind::ElementStart { index }))
-        } else {
-            self.value(field, element, false, input)?
+        let Type::Struct(fields) = element else {
+            let step = self.value(field, element, false, input);
+            if let (Ok(Some(_)), Frame::Array { index, .. }) = (&step, &mut self.stack[top]) {
+                *index += 1;
+            }
+            return step;
         };
-        if let (Some(_), Frame::Array { index, .. }) = (&event, &mut self.stack[top]) {
+        self.push(Frame::Fields(Fields::new(field, fields, Place::Element)))?;
+        if let Frame::Array { index, .. } = &mut self.stack[top] {
             *index += 1;
         }
-        Ok(event)
+        Ok(Some(self.mark(field, Kind::ElementStart { index })))
     }
 
     /// Bytes still to come of the blob that the cursor is in; 0 when the next event is no chunk.

@@ -152,10 +152,16 @@ pub fn walk(
     let mut cursor = Cursor::new(message, version, body.len());
     loop {
         let at = cursor.position();
-        let event = cursor.next(&body[at..])?.ok_or(DecodeError::Truncated { needed: 1, left: 0 })?;
-        visit(&event, &body[at..at + event.len]);
-        if matches!(event.kind, Kind::End) {
-            return Ok(());
+        let step = cursor.next(&body[at..]);
+        match &step {
+            Ok(Some(event)) => {
+                visit(event, &body[at..at + event.len]);
+                if matches!(event.kind, Kind::End) {
+                    return Ok(());
+                }
+            }
+            Ok(None) => return Err(DecodeError::Truncated { needed: 1, left: 0 }),
+            Err(_) => return step.map(|_| ()),
         }
     }
 }

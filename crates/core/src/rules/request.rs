@@ -198,12 +198,16 @@ pub fn translate(
     let mut cursor = Cursor::new(message, version, body.len());
     loop {
         let at = cursor.position();
-        let event = cursor.next(&body[at..])?.ok_or(DecodeError::Truncated { needed: 1, left: 0 })?;
-        if matches!(event.kind, Kind::End) {
-            scanner.scan.foreign_ids.sort_unstable();
-            return Ok(());
+        let step = cursor.next(&body[at..]);
+        match &step {
+            Ok(Some(event)) if matches!(event.kind, Kind::End) => {
+                scanner.scan.foreign_ids.sort_unstable();
+                return Ok(());
+            }
+            Ok(Some(event)) => scanner.event(event, &mut body[event.at..event.at + event.len])?,
+            Ok(None) => return Err(DecodeError::Truncated { needed: 1, left: 0 }.into()),
+            Err(_) => return Ok(step.map(|_| ())?),
         }
-        scanner.event(&event, &mut body[event.at..event.at + event.len])?;
     }
 }
 
