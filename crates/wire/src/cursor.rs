@@ -25,6 +25,10 @@ pub const MAX_DEPTH: usize = 16;
 /// The longest string in bytes that Kafka accepts.
 const MAX_STRING: usize = i16::MAX as usize;
 
+/// Up to so many elements of an array are looked at as they come. The count of more is checked against the bytes that they need at least,
+/// so that whoever makes room for them is not misled.
+const FEW: u32 = 8;
+
 /// How far into what; the stack of these is all that the cursor remembers.
 #[derive(Clone, Copy)]
 enum Frame {
@@ -352,7 +356,8 @@ impl Cursor {
         let Some((count, prefix)) = self.length(field, 4, nullable, input)? else { return Ok(None) };
         let elements = count.unwrap_or(0);
         let left = self.limit - self.position - prefix;
-        if elements > 0 && elements as usize > left / self.min_size(element, false).max(1) {
+        let too_many = |least: usize| elements as usize > left / least.max(1);
+        if too_many(1) || (elements > FEW && too_many(self.min_size(element, false))) {
             return Err(DecodeError::ArrayCount { field: field.name, count: elements, left });
         }
         self.push(Frame::Array { field, element, index: 0, count: elements })?;
