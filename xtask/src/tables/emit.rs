@@ -315,11 +315,25 @@ pub fn apis() -> &'static [Api] {
     &APIS
 }
 
+/// Keys below this are found by their place. It is a power of two well above the newest key.
+const KEYS: usize = 128;
+
+/// Where the api of each key stands; beyond the end for keys without one.
+static PLACES: [u8; KEYS] = {
+    let mut places = [u8::MAX; KEYS];
+    let mut place: u8 = 0;
+    while (place as usize) < APIS.len() {
+        places[APIS[place as usize].key.cast_unsigned() as usize] = place;
+        place += 1;
+    }
+    places
+};
+
 /// The api with this key.
 #[must_use]
 pub fn api(key: i16) -> Option<&'static Api> {
-    let at = APIS.binary_search_by_key(&key, |api| api.key).ok()?;
-    APIS.get(at)
+    let place = PLACES.get(usize::try_from(key).ok()?)?;
+    APIS.get(usize::from(*place))
 }
 
 /// The definition of the request in this version.
