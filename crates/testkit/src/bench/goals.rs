@@ -36,7 +36,7 @@ use Limit::{AtLeast, AtMost};
 use Subject::{Direct, Envoy, Nginx, Pointsman, Splice};
 use Workload::{Busy, Fetch, Half, Idle, Produce, Small};
 
-const GOALS: [Goal; 11] = [
+const GOALS: [Goal; 12] = [
     goal("CPU per GB, produce, × best TCP proxy", AtMost(0.75), |r| r.to_best(Produce)),
     goal("CPU per GB, fetch, × best TCP proxy", AtMost(0.75), |r| r.to_best(Fetch)),
     goal("CPU per GB, produce, × splice loop", AtMost(1.25), |r| r.ratio(Produce, PER_GB, Splice)),
@@ -49,6 +49,11 @@ const GOALS: [Goal; 11] = [
     goal("added p99 at a fixed rate, × nginx", AtMost(2.0), |r| r.added(P99)),
     goal("small requests per core, × Envoy", AtLeast(1.2), |r| r.ratio(Small, PER_CORE, Envoy)),
     goal("peak MiB, 100 busy connections", AtMost(25.0), |r| r.median(Busy, Pointsman, PEAK)),
+    // A tenth is what two runs of the same differ by.
+    goal("p99 of 99 beside one that does not read, × without", AtMost(1.1), |r| {
+        let alone = r.median(Workload::Hundred, Pointsman, P99).filter(|p99| *p99 > 0.0)?;
+        Some(r.median(Workload::Slow, Pointsman, P99)? / alone)
+    }),
     goal("KiB of an idle connection", AtMost(16.0), |r| r.median(Idle, Pointsman, HELD)),
 ];
 

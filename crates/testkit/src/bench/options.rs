@@ -14,10 +14,11 @@ cargo xtask bench [options]
   --rounds N            rounds, default 3; published figures need 10
   --seconds S           length of one measurement, default 3
   --subjects a,b        of direct, splice, copy, pointsman, nginx, haproxy, envoy; default all
-  --workloads a,b       of produce, produce-large, fetch, fetch-small, small, latency, many, idle, busy, half; default all
+  --workloads a,b       of produce, produce-large, fetch, fetch-small, small, latency, many, hundred, slow, idle, busy, half;
+                        default all
   --sides a,b           of sink, kafka; default both
   --connections N       connections of the workload idle, default 1000
-  --rate N              requests per second of the workloads latency and many, default 2000
+  --rate N              requests per second of the workloads latency, many, hundred and slow, default 2000
   --binary FILE         the pointsman to measure, default: cargo build --release
   --profile WORKLOAD    one subject (the first of --subjects, default pointsman) on the sink under perf";
 
@@ -59,6 +60,10 @@ pub(super) enum Workload {
     Latency,
     /// A thousand connections that each send something small now and then.
     Many,
+    /// Ninety-nine connections that each send something small now and then.
+    Hundred,
+    /// The same, beside a consumer that has asked for much and does not read it.
+    Slow,
     /// Connections that have been used and do nothing.
     Idle,
     /// A hundred connections that send as fast as they can.
@@ -103,7 +108,8 @@ macro_rules! names {
 names!(Subject: "direct" => Direct, "splice" => Splice, "copy" => Copy, "pointsman" => Pointsman, "nginx" => Nginx,
     "haproxy" => Haproxy, "envoy" => Envoy);
 names!(Workload: "produce" => Produce, "produce-large" => ProduceLarge, "fetch" => Fetch, "fetch-small" => FetchSmall,
-    "small" => Small, "latency" => Latency, "many" => Many, "idle" => Idle, "busy" => Busy, "half" => Half);
+    "small" => Small, "latency" => Latency, "many" => Many, "hundred" => Hundred, "slow" => Slow,
+    "idle" => Idle, "busy" => Busy, "half" => Half);
 names!(Side: "sink" => Sink, "kafka" => Kafka);
 
 impl Subject {
@@ -189,7 +195,9 @@ impl Options {
         let wanted = match (side, workload) {
             (Side::Sink, Workload::Produce | Workload::Fetch | Workload::Small) => others || floor,
             (Side::Sink, Workload::Latency) => others,
-            (Side::Sink, Workload::Busy | Workload::Idle) => subject == Subject::Pointsman,
+            (Side::Sink, Workload::Busy | Workload::Idle | Workload::Hundred | Workload::Slow) => {
+                subject == Subject::Pointsman
+            }
             (Side::Kafka, Workload::Half) => matches!(subject, Subject::Direct | Subject::Pointsman),
             _ => false,
         };

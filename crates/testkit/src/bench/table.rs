@@ -71,7 +71,9 @@ fn columns(workload: Workload) -> &'static [Column] {
         | Workload::FetchSmall
         | Workload::Busy => &PER_GB,
         Workload::Small => &PER_REQUEST,
-        Workload::Latency | Workload::Many | Workload::Half => &AT_A_RATE,
+        Workload::Latency | Workload::Many | Workload::Hundred | Workload::Slow | Workload::Half => {
+            &AT_A_RATE
+        }
         Workload::Idle => &HELD,
     }
 }
@@ -84,9 +86,12 @@ fn price(workload: Workload) -> fn(&Cell) -> Option<f64> {
         | Workload::Fetch
         | Workload::FetchSmall
         | Workload::Busy => |c| cost(c, |c| c.cpu_s_per_gb),
-        Workload::Small | Workload::Latency | Workload::Many | Workload::Half => {
-            |c| cost(c, |c| c.cpu_us_per_request)
-        }
+        Workload::Small
+        | Workload::Latency
+        | Workload::Many
+        | Workload::Hundred
+        | Workload::Slow
+        | Workload::Half => |c| cost(c, |c| c.cpu_us_per_request),
         Workload::Idle => |c| c.held.as_ref().and_then(|h| h.kib_per_connection),
     }
 }

@@ -25,6 +25,8 @@ const PIPELINE: usize = 5;
 /// A consumer has one Fetch out per broker.
 const ONE: usize = 1;
 const BUSY_CONNECTIONS: usize = 100;
+/// Beside the one that does not read.
+const OTHERS: usize = 99;
 const MANY_CONNECTIONS: usize = 1000;
 const BATCH: usize = 16 << 10;
 const LARGE_BATCH: usize = 960 << 10;
@@ -115,6 +117,7 @@ pub(super) fn clients(workload: Workload, held: usize) -> usize {
     match workload {
         Workload::Busy => BUSY_CONNECTIONS,
         Workload::Many => MANY_CONNECTIONS,
+        Workload::Hundred | Workload::Slow => OTHERS + 1,
         Workload::Idle => held + idle::FIRST,
         _ => CONNECTIONS,
     }
@@ -135,8 +138,22 @@ pub(super) fn run(workload: Workload, target: &Target) -> Result<Measured, Strin
         Workload::Half => open::run(target, HALF, CONNECTIONS),
         Workload::Latency => open::run(target, Shape::produce(1, RECORD, RECORD), CONNECTIONS),
         Workload::Many => open::run(target, SMALL, MANY_CONNECTIONS),
+        Workload::Hundred => open::run(target, SMALL, OTHERS),
+        Workload::Slow => {
+            let _slow = slow(target)?;
+            open::run(target, SMALL, OTHERS)
+        }
         Workload::Idle => idle::run(target, SMALL),
     }
+}
+
+/// A consumer that asks for more than all buffers on its way hold, and does not read it.
+fn slow(target: &Target) -> Result<Client, String> {
+    let shape = Shape::fetch(4, FETCH_PARTITION);
+    let mut client = Client::small(target.address)?;
+    let frame = shape.encode(client.greet(shape.topic())?)?;
+    (0..PIPELINE).try_for_each(|_| client.send(&frame))?;
+    Ok(client)
 }
 
 /// Waits until both topics can be written, and fills the one that is fetched: so much that a Fetch finds all that it asks
