@@ -111,16 +111,17 @@ impl Session {
 
     /// Every live broker that the addressed slot stands for, or without slots every live broker.
     fn behind_slot(&self, exchange: &Exchange, any: NodeId, cx: &Context<'_>) -> Target {
-        let brokers = cx.topology.brokers.len();
-        match self.slot {
-            _ if brokers == 0 => return Target::Whole(any),
-            // More slots than brokers: each broker is asked once.
-            Some(slot) if slot >= brokers => return Target::Answer(Struct::new()),
-            _ => {}
+        if cx.topology.brokers.is_empty() {
+            return Target::Whole(any);
         }
         let all = || cx.topology.brokers.keys().copied().collect();
         let slots = cx.virtual_cluster.slots.len();
-        let mut nodes: Vec<NodeId> = self.slot.map_or_else(all, |slot| cx.topology.brokers_of(slot, slots));
+        let mut nodes: Vec<NodeId> =
+            self.slot.map_or_else(all, |slot| cx.topology.own_brokers_of(slot, slots));
+        if nodes.is_empty() {
+            // More slots than brokers: each broker is asked once.
+            return Target::Answer(Struct::new());
+        }
         let live = |n: &NodeId| cx.topology.brokers.get(n).is_some_and(|b| b.listed);
         nodes.retain(|n| live(n) && !exchange.tried.contains(n));
         match nodes[..] {
