@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     Now,
-    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef, transactions},
+    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef, texts::Texts, transactions},
     topology::{CoordinatorKind, NodeId},
 };
 use pointsman_wire::value::Struct;
@@ -19,7 +19,7 @@ pub(super) enum Target {
     Coordinators(BTreeMap<NodeId, Vec<usize>>),
     All(Vec<NodeId>),
     /// Something has to be learned first: coordinators of these keys, or (none) the topology.
-    Unknown(CoordinatorKind, Vec<Box<str>>),
+    Unknown(CoordinatorKind, Texts),
     /// The topology lacks a topic.
     UnknownTopic,
     /// No broker is known at all.
@@ -199,12 +199,12 @@ fn coordinators(
 ) -> Target {
     let cell = &cx.active.cluster.topology;
     let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
-    let mut unknown = Vec::new();
+    let mut unknown = Texts::default();
     for (number, key) in exchange.scan.keys.iter().enumerate() {
         match cell.coordinator(kind, key).filter(|n| cx.topology.brokers.contains_key(n)) {
             Some(node) => groups.entry(node).or_default().push(number),
             None if last_chance => groups.entry(any).or_default().push(number),
-            None => unknown.push(key.clone()),
+            None => unknown.push(key),
         }
     }
     if !unknown.is_empty() {
