@@ -14,6 +14,7 @@ use pointsman_core::{
     failover::{Reason, Saved},
     offer::Offer,
     offsets::SwitchPoint,
+    places::Places,
     status::SwitchStatus,
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,9 @@ pub struct ClusterState {
     pub max_epoch: i32,
     /// What each broker last said, by `host:port`.
     pub offers: BTreeMap<String, Offer>,
+    /// The place of each broker, from which follows which slot stands for it.
+    #[serde(default)]
+    pub places: Places,
 }
 
 /// What survives of a virtual cluster.

@@ -2,7 +2,11 @@
 
 mod support;
 
-use pointsman_control::{handle::Applied, live};
+use pointsman_control::{
+    handle::Applied,
+    live,
+    state::{FileStore, StateStore as _},
+};
 use pointsman_core::{config::Bootstrap, topology::TopicDifference};
 use support::{Brokers, Control, cluster, config};
 
@@ -30,6 +34,28 @@ async fn the_status_shows_slots_brokers_and_what_the_standby_lacks() {
     let nodes: Vec<_> = status.clusters[0].brokers.iter().map(|b| b.node).collect();
     assert_eq!(nodes.len(), 3);
     assert!(nodes.iter().all(Option::is_some), "{nodes:?}");
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn brokers_keep_their_slots_over_a_restart() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 1).await);
+    let config = config(&primary, &secondary);
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("primary").await;
+    control.until_status("every slot's broker", |s| s.virtual_clusters[0].slots[2].broker.is_some()).await;
+    control.stop().await;
+    let mut state = support::stored(&config);
+    let known = state.clusters.get_mut("primary").expect("it was seen");
+    assert_eq!([0, 1, 2].map(|node| known.places.of(node)), [Some(0), Some(1), Some(2)]);
+    // when
+    known.places = serde_json::from_str(r#"{"0": 2, "1": 1, "2": 0}"#).unwrap();
+    FileStore::new(support::state_file(&config)).store(&state).unwrap();
+    let mut control = Control::start(config).await;
+    control.until_active("primary").await;
+    // then
+    let broker = Some(format!("2@{}", primary.addresses()[2]));
+    control.until_status("the broker of slot 0", |s| s.virtual_clusters[0].slots[0].broker == broker).await;
     control.stop().await;
 }
 

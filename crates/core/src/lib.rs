@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod offer;
 pub mod offsets;
 pub mod passthrough;
+pub mod places;
 pub mod plan;
 pub mod producer_ids;
 pub mod rules;

@@ -4,7 +4,16 @@
 //! [`MAX_CONTROL_REQUEST`] of others), the requests in flight ([`IN_FLIGHT`], a few hundred bytes each, and one with
 //! [`STREAMED_PARTITIONS`]), what waits for the client ([`DOWNSTREAM_QUEUE`]) and for brokers ([`UPSTREAM_QUEUE`] in all), and
 //! per upstream one response being collected ([`COLLECT_RESPONSE`] of a Fetch that one broker answers, [`SPLIT_FETCH`] for all
-//! parts of one that several answer, [`MAX_CONTROL_RESPONSE`] of others).
+//! parts of one that several answer, [`MAX_CONTROL_RESPONSE`] of others). Where the kernel moves records, it has a pipe for each
+//! direction and upstream that is amid them ([`SPLICE_CHUNK`] of the kernel's memory each, [`SPLICE_PIPES`] in all).
+//!
+//! The largest request costs its 8 MiB and what its [`REQUEST_ENTRIES`] take, 27 or 81 MiB; those before it hold [`HELD`] and what the
+//! last of them took. So a client can make its connection take some 150 MiB, and the answers that brokers give it: 32 MiB from each,
+//! and 56 times its bytes while one is decoded because text in it must change (configurations) or positions are put in (offsets of
+//! groups).
+//!
+//! N connections take N times that, if all do so at once: nothing limits their number, nor their sum.
+//! Where clients are not trusted, limit the process (a memory cgroup) and the connections of an address (a firewall).
 
 use std::time::Duration;
 
@@ -21,6 +30,11 @@ pub const STREAMED_PARTITIONS: usize = 20_000;
 pub const STREAMED_HEADER: usize = 64 << 10;
 /// Largest request other than Produce.
 pub const MAX_CONTROL_REQUEST: usize = 8 << 20;
+/// Elements of arrays (topics, partitions, keys, what stands in them) and tags of one request that is not just passed on: what they name is
+/// remembered until the answer, taken apart, or answered here. More than any client names: a Fetch of [`MAX_CONTROL_REQUEST`] has
+/// 254,000 partitions. 110 bytes each at most, frame and answer included, so 27 MiB; 340 where the request is decoded because text in it
+/// must change (CreateTopics, configurations), so 81 MiB.
+pub const REQUEST_ENTRIES: usize = 250_000;
 /// Fetch responses up to this size are read whole; larger ones are cut through.
 pub const COLLECT_RESPONSE: usize = 128 << 10;
 /// Largest response other than Fetch: the Metadata of 200,000 partitions is about 10 MiB.
@@ -28,6 +42,9 @@ pub const MAX_CONTROL_RESPONSE: usize = 32 << 20;
 /// Requests of one client connection that are not answered yet. The Java client has 5 per connection, librdkafka up to
 /// 1,000 (`max.in.flight`); beyond this Pointsman stops reading.
 pub const IN_FLIGHT: usize = 256;
+/// Bytes that the requests in flight of one client connection may hold: what they name, and answers that wait for earlier ones. Beyond it no
+/// further request is read, and no answer but the first; one request or answer may exceed it.
+pub const HELD: usize = 16 << 20;
 /// Bytes that may wait for the client before Pointsman stops reading from brokers.
 pub const DOWNSTREAM_QUEUE: usize = 256 << 10;
 /// Bytes that may wait for brokers before Pointsman stops reading from the client.

@@ -138,6 +138,8 @@ pub enum CloseReason {
     ClientError,
     /// The client sent bytes that are no Kafka request Pointsman offers.
     BadRequest,
+    /// The client sent a request that is larger, or names more things, than Pointsman takes in at once.
+    TooLarge,
     /// A broker sent bytes that are no Kafka response.
     BadResponse,
     /// No broker could be reached for a request that no error can answer.
@@ -168,10 +170,11 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [CloseReason; 16] = [
+    pub const ALL: [CloseReason; 17] = [
         Self::ClientClosed,
         Self::ClientError,
         Self::BadRequest,
+        Self::TooLarge,
         Self::BadResponse,
         Self::UpstreamFailed,
         Self::Switched,
@@ -193,6 +196,7 @@ impl CloseReason {
             Self::ClientClosed => "client_closed",
             Self::ClientError => "client_error",
             Self::BadRequest => "bad_request",
+            Self::TooLarge => "too_large",
             Self::BadResponse => "bad_response",
             Self::UpstreamFailed => "upstream_failed",
             Self::Switched => "switched",

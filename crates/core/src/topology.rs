@@ -3,9 +3,9 @@
 //! The control plane merges what its polls say, the data plane merges what passes through it. Readers take an `Arc` of the newest
 //! [`Topology`] and look at the revision to see whether theirs is old. It steers routing only; it decides nothing.
 
-use crate::{Now, config::Address, limits};
+use crate::{Now, config::Address, limits, places::Places};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,6 +28,8 @@ pub struct Topology {
     pub controller: Option<NodeId>,
     /// Every broker that was seen and not forgotten, dead ones too, so that slots keep their brokers.
     pub brokers: BTreeMap<NodeId, Broker>,
+    /// Which place each of them has.
+    pub places: Places,
     /// Topics by name.
     pub topics: HashMap<Arc<str>, Arc<Topic>>,
     /// Names by real topic id.
@@ -116,6 +118,12 @@ pub struct TopologyCell {
 }
 
 impl TopologyCell {
+    /// Nothing is known but the places that brokers had before a restart.
+    pub fn new(places: Places) -> Self {
+        let known = Topology { places, ..Topology::default() };
+        Self { current: Mutex::new(Arc::new(known)), ..Self::default() }
+    }
+
     /// The newest view.
     pub fn load(&self) -> Arc<Topology> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -204,23 +212,32 @@ impl Topology {
         self.topics.get(topic)?.leader(partition)
     }
 
-    /// The slot that stands for a broker: its rank among the known node ids, wrapped around. Unknown nodes wrap by id.
+    /// The slot that stands for a broker: its place, wrapped around. Unknown nodes wrap by id.
     pub fn slot_of(&self, node: NodeId, slots: usize) -> usize {
-        let slots = slots.max(1);
         let by_id = || usize::try_from(node.max(0)).unwrap_or(0);
-        self.brokers.keys().position(|n| *n == node).unwrap_or_else(by_id) % slots
+        self.places.of(node).unwrap_or_else(by_id) % slots.max(1)
     }
 
-    /// The brokers that a slot stands for: those whose rank wraps to it, or, with more slots than brokers, one.
+    /// The brokers that a slot stands for, the one with the lowest place first. One without a broker of its own, as with more slots than
+    /// brokers, leads to one of the others.
     pub fn brokers_of(&self, slot: usize, slots: usize) -> Vec<NodeId> {
-        let ids: Vec<NodeId> = self.brokers.keys().copied().collect();
-        if ids.is_empty() {
-            return ids;
-        }
-        if slot >= ids.len() {
-            return vec![ids[slot % ids.len()]];
-        }
-        ids.into_iter().skip(slot).step_by(slots.max(1)).collect()
+        let own = self.own_brokers_of(slot, slots);
+        let other = || self.seated().get(slot % self.brokers.len().max(1)).map(|(_, node)| *node);
+        if own.is_empty() { other().into_iter().collect() } else { own }
+    }
+
+    /// The same, but nobody for a slot without a broker of its own.
+    pub fn own_brokers_of(&self, slot: usize, slots: usize) -> Vec<NodeId> {
+        let is_own = |(place, _): &(usize, NodeId)| place % slots.max(1) == slot;
+        self.seated().into_iter().filter(is_own).map(|(_, node)| node).collect()
+    }
+
+    /// The known brokers in the order of their places.
+    fn seated(&self) -> Vec<(usize, NodeId)> {
+        let place = |node: NodeId| Some((self.places.of(node)?, node));
+        let mut seated: Vec<_> = self.brokers.keys().filter_map(|node| place(*node)).collect();
+        seated.sort_unstable();
+        seated
     }
 
     /// Whether an observation of brokers alone says nothing new.
@@ -274,6 +291,8 @@ impl Topology {
             let broker = Broker { address: address.clone(), rack: rack.clone(), listed: true, seen: now };
             self.brokers.insert(*node, broker);
         }
+        let known: BTreeSet<NodeId> = self.brokers.keys().copied().collect();
+        self.places.seat(&known);
         !before.into_iter().eq(self.brokers.iter().map(|(n, b)| (*n, b.address.clone(), b.listed)))
     }
 

@@ -309,7 +309,7 @@ fn report(close: &Close, passthrough: bool) {
         | CloseReason::UnknownHost => {
             debug!(reason = reason.word(), "{detail}");
         }
-        CloseReason::BadRequest | CloseReason::BadResponse | CloseReason::Stalled => {
+        CloseReason::BadRequest | CloseReason::TooLarge | CloseReason::BadResponse | CloseReason::Stalled => {
             warn!(reason = reason.word(), "{detail}");
         }
         _ => info!(reason = reason.word(), "{detail}"),

@@ -26,22 +26,40 @@ pub struct Edits {
     settled: bool,
 }
 
-/// `len` bytes at `at` become `bytes[from..to]`.
+/// `len` bytes at `at` become `bytes[from..to]`. Bodies are below 4 GiB, and an answer may have an edit for each four bytes.
 #[derive(Clone, Copy, Debug)]
 struct Edit {
-    at: usize,
-    len: usize,
-    from: usize,
-    to: usize,
+    at: u32,
+    len: u32,
+    from: u32,
+    to: u32,
 }
 
 impl Edit {
+    fn new(at: usize, len: usize, from: usize, to: usize) -> Self {
+        let [at, len, from, to] = [at, len, from, to].map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        Self { at, len, from, to }
+    }
+
     const fn new_len(&self) -> usize {
-        self.to - self.from
+        (self.to - self.from) as usize
+    }
+
+    const fn at(&self) -> usize {
+        self.at as usize
+    }
+
+    const fn len(&self) -> usize {
+        self.len as usize
     }
 
     const fn end(&self) -> usize {
-        self.at + self.len
+        self.at() + self.len()
+    }
+
+    /// The new bytes, out of those of all edits.
+    fn with<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        &bytes[self.from as usize..self.to as usize]
     }
 }
 
@@ -56,9 +74,9 @@ impl Edits {
     pub fn replace(&mut self, at: usize, len: usize, with: &[u8]) {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(with);
-        let settled = self.edits.last().is_none_or(|last| last.end() <= at && last.at < at);
+        let settled = self.edits.last().is_none_or(|last| last.end() <= at && last.at() < at);
         self.settled = settled && (self.settled || self.edits.is_empty());
-        self.edits.push(Edit { at, len, from, to: self.bytes.len() });
+        self.edits.push(Edit::new(at, len, from, self.bytes.len()));
     }
 
     /// Are there no edits?
@@ -78,9 +96,9 @@ impl Edits {
     pub fn apply(&self, body: &[u8], out: &mut Vec<u8>) {
         let mut used = 0;
         self.each(|edit| {
-            let at = edit.at.clamp(used, body.len());
+            let at = edit.at().clamp(used, body.len());
             out.extend_from_slice(&body[used..at]);
-            out.extend_from_slice(&self.bytes[edit.from..edit.to]);
+            out.extend_from_slice(edit.with(&self.bytes));
             used = edit.end().clamp(at, body.len());
         });
         out.extend_from_slice(&body[used..]);
@@ -89,11 +107,11 @@ impl Edits {
     /// Edits the body where it is when no edit changes a length; otherwise leaves it alone and returns false.
     #[must_use]
     pub fn apply_in_place(&self, body: &mut [u8]) -> bool {
-        let fits = |edit: &Edit| edit.new_len() == edit.len && edit.end() <= body.len();
+        let fits = |edit: &Edit| edit.new_len() == edit.len() && edit.end() <= body.len();
         if !self.edits.iter().all(fits) {
             return false;
         }
-        self.each(|edit| body[edit.at..edit.end()].copy_from_slice(&self.bytes[edit.from..edit.to]));
+        self.each(|edit| body[edit.at()..edit.end()].copy_from_slice(edit.with(&self.bytes)));
         true
     }
 
@@ -101,7 +119,7 @@ impl Edits {
     #[must_use]
     pub fn new_len(&self, body_len: usize) -> usize {
         let mut len = body_len;
-        self.each(|edit| len = (len + edit.new_len()).saturating_sub(edit.len));
+        self.each(|edit| len = (len + edit.new_len()).saturating_sub(edit.len()));
         len
     }
 
@@ -134,7 +152,7 @@ fn settle(mut edits: Vec<Edit>) -> Vec<Edit> {
     });
     let mut covered = 0;
     edits.retain(|edit| {
-        let inside = edit.at < covered;
+        let inside = edit.at() < covered;
         debug_assert!(!inside || edit.end() <= covered, "edits overlap without one being inside the other");
         covered = covered.max(edit.end());
         !inside
@@ -229,7 +247,7 @@ impl Editor {
     /// Adds an edit of the size of each tagged field in which lengths changed, the inner ones first, since a size that
     /// takes more bytes than before makes the outer field longer too.
     fn correct_tags(&mut self) {
-        if self.edits.edits.iter().all(|edit| edit.len == edit.new_len()) {
+        if self.edits.edits.iter().all(|edit| edit.len() == edit.new_len()) {
             return;
         }
         self.edits.settle();
@@ -237,20 +255,20 @@ impl Editor {
         for tag in &self.tags {
             let (from, to) = (tag.start, tag.start + tag.size);
             let edits = &self.edits.edits;
-            let first = edits.partition_point(|edit| edit.at < from);
+            let first = edits.partition_point(|edit| edit.at() < from);
             let inside =
-                edits[first..].iter().take_while(|edit| edit.at < to || (edit.at == to && edit.len == 0));
-            let inner = sizes.iter().rev().take_while(|edit| edit.at >= from);
+                edits[first..].iter().take_while(|edit| edit.at() < to || (edit.at() == to && edit.len == 0));
+            let inner = sizes.iter().rev().take_while(|edit| edit.at() >= from);
             let (mut added, mut removed) = (0, 0);
             for edit in inside.chain(inner) {
                 added += edit.new_len();
-                removed += edit.len;
+                removed += edit.len();
             }
             let size = (tag.size + added).saturating_sub(removed);
             if size != tag.size {
                 let from = self.edits.bytes.len();
                 uvarint::write(u32::try_from(size).unwrap_or(u32::MAX), &mut self.edits.bytes);
-                sizes.push(Edit { at: tag.size_at, len: tag.size_len, from, to: self.edits.bytes.len() });
+                sizes.push(Edit::new(tag.size_at, tag.size_len, from, self.edits.bytes.len()));
             }
         }
         if !sizes.is_empty() {

@@ -5,11 +5,13 @@
 
 mod decode;
 mod encode;
+mod pieces;
 
 use bytes::Bytes;
 
 pub use decode::{DecodedRequest, decode, decode_request, decode_response};
-pub use encode::{encode, encode_request, encode_response};
+pub use encode::{encode, encode_request, encode_response, request_frame, response_frame};
+pub use pieces::{Elements, Pieces};
 
 /// The value of a field.
 #[derive(Clone, Debug, Default, PartialEq)]

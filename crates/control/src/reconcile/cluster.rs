@@ -17,6 +17,7 @@ use pointsman_core::{
     limits::{EPOCH_MARGIN, SOURCE_WAIT},
     offer::Offer,
     offsets::EndsCell,
+    places::Places,
     snapshot::Cluster,
     topology::{Observation, TopologyCell},
 };
@@ -46,6 +47,8 @@ pub(crate) struct Watched {
     pub(super) quiet: bool,
     /// Highest epoch that the stored state knows of.
     stored_epoch: i32,
+    /// Places of brokers that the stored state knows of.
+    stored_places: Places,
     /// Highest epoch that may have been seen before a restart.
     epoch_floor: i32,
     known: Verdict,
@@ -71,7 +74,8 @@ impl Watched {
         tasks: &Tasks,
     ) -> Self {
         let tasks = tasks.child();
-        let topology = Arc::new(TopologyCell::default());
+        let stored_places = state.map(|s| s.places.clone()).unwrap_or_default();
+        let topology = Arc::new(TopologyCell::new(stored_places.clone()));
         let health = ClusterHealth::new(config.health.clone(), clock.now());
         let refresher = {
             let (events, name) = (events.clone(), config.name.clone());
@@ -94,6 +98,7 @@ impl Watched {
             leaderless: (0, 0),
             quiet: false,
             stored_epoch,
+            stored_places,
             epoch_floor: if stored_epoch < 0 { -1 } else { stored_epoch.saturating_add(EPOCH_STEP) },
             clock,
             events,
@@ -285,14 +290,19 @@ impl Watched {
         self.shared.topology.load().max_epoch.max(self.epoch_floor)
     }
 
-    /// Whether epochs have grown so much that the stored state is too old.
+    /// Whether the stored state is too old: epochs have grown so much, or brokers have other places.
     pub(crate) fn outgrew_state(&self) -> bool {
-        self.shared.topology.load().max_epoch > self.stored_epoch.saturating_add(EPOCH_STEP)
+        let topology = self.shared.topology.load();
+        topology.max_epoch > self.stored_epoch.saturating_add(EPOCH_STEP)
+            || topology.places != self.stored_places
     }
 
     pub(crate) fn state(&mut self) -> ClusterState {
-        self.stored_epoch = self.stored_epoch.max(self.shared.topology.load().max_epoch);
-        ClusterState { max_epoch: self.stored_epoch, offers: self.offers.clone() }
+        let topology = self.shared.topology.load();
+        self.stored_epoch = self.stored_epoch.max(topology.max_epoch);
+        self.stored_places = topology.places.clone();
+        let (offers, places) = (self.offers.clone(), topology.places.clone());
+        ClusterState { max_epoch: self.stored_epoch, offers, places }
     }
 
     /// What an operator should know.

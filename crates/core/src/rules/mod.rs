@@ -10,6 +10,7 @@ pub mod response;
 mod shape;
 pub(crate) mod side;
 mod table;
+pub mod texts;
 pub mod transactions;
 
 mod k00_produce;
@@ -196,12 +197,14 @@ pub struct Rule {
     pub edit_request: Option<fn(&mut Struct, &Context<'_>)>,
     /// Special editing of the response, after the translation by entity.
     pub edit_response: Option<fn(&mut Struct, &Context<'_>)>,
+    /// The response has an array `Brokers` of structures with this field for their id: clients see the slots in it.
+    pub brokers: Option<&'static str>,
 }
 
 impl Rule {
     /// A rule without special editing.
     pub const fn new(key: i16, route: Route, fail: Fail) -> Self {
-        Self { key, route, fail, edit_request: None, edit_response: None }
+        Self { key, route, fail, edit_request: None, edit_response: None, brokers: None }
     }
 }
 

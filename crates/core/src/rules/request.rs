@@ -4,8 +4,10 @@
 //! routing needs: partitions, groups, transactional ids, and the identity of each produced batch. Producer ids are patched too, in
 //! batches together with the checksum. Records are never read.
 
-use super::{Context, Fail, PartitionIds, Partitions, Route, Rule, k10_find_coordinator, transactions};
-use crate::{producer_ids::ProducerIds, topology::CoordinatorKind};
+use super::{
+    Context, Fail, PartitionIds, Partitions, Route, Rule, k10_find_coordinator, texts::Texts, transactions,
+};
+use crate::{limits, producer_ids::ProducerIds, topology::CoordinatorKind};
 use pointsman_wire::{
     batch::{BatchEvent, BatchHeader, Batches, patch_producer_id},
     cursor::{Cursor, Event, Kind},
@@ -92,7 +94,7 @@ pub struct Scan {
     /// Of a Fetch from a cluster that is drained: the offset of each partition.
     pub fetches: Vec<i64>,
     /// Group ids or transactional ids that name a coordinator.
-    pub keys: Vec<Box<str>>,
+    pub keys: Texts,
     /// Topic ids that stand for no topic: they went upstream as they are and come back as they are. Sorted.
     pub foreign_ids: Vec<Uuid>,
     /// Produce with `acks=0`: there will be no response.
@@ -118,6 +120,16 @@ impl Scan {
         topics.clear();
         partitions.clear();
         *self = Self { topics, partitions, ..Self::default() };
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn holds(&self) -> usize {
+        size_of_val(&self.topics[..])
+            + size_of_val(&self.partitions[..])
+            + size_of_val(&self.commits[..])
+            + size_of_val(&self.fetches[..])
+            + size_of_val(&self.foreign_ids[..])
+            + self.keys.holds()
     }
 
     /// The topics in order, each with the range of its partitions.
@@ -162,6 +174,8 @@ pub enum ScanError {
     Decode(DecodeError),
     /// A client calls itself a broker, with this replica id.
     Replica(i32),
+    /// It names so many things, or more.
+    TooMany(usize),
 }
 
 impl From<DecodeError> for ScanError {
@@ -174,6 +188,13 @@ impl std::fmt::Display for ScanError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Decode(error) => error.fmt(f),
+            Self::TooMany(count) => {
+                let most = limits::REQUEST_ENTRIES;
+                write!(
+                    f,
+                    "it names {count} topics, partitions, keys and other things; ask for {most} at most, and for the rest in another request"
+                )
+            }
             Self::Replica(id) => {
                 write!(
                     f,
@@ -193,8 +214,8 @@ pub fn translate(
     cx: &Context<'_>,
     scan: &mut Scan,
 ) -> Result<(), ScanError> {
-    let mut scanner =
-        Scanner { scan, shape: shape(rule), keys: key_entity(rule), key: rule.key, current: -1, cx };
+    let (shape, keys, room) = (shape(rule), key_entity(rule), room(rule));
+    let mut scanner = Scanner { scan, shape, keys, key: rule.key, current: -1, room, cx };
     let mut cursor = Cursor::new(message, version, body.len());
     loop {
         let at = cursor.position();
@@ -209,6 +230,50 @@ pub fn translate(
             Err(_) => return Ok(step.map(|_| ())?),
         }
     }
+}
+
+/// Refuses a request that names too many things before anything is made of it. Takes no memory.
+pub fn check_size(
+    rule: &Rule,
+    message: &'static Message,
+    version: i16,
+    body: &[u8],
+) -> Result<(), ScanError> {
+    let mut room = room(rule);
+    let mut cursor = Cursor::new(message, version, body.len());
+    loop {
+        let at = cursor.position();
+        let event = cursor.next(&body[at..])?.ok_or(DecodeError::Truncated { needed: 1, left: 0 })?;
+        room.take(&event)?;
+        if matches!(event.kind, Kind::End) {
+            return Ok(());
+        }
+    }
+}
+
+/// What a request names: elements of arrays, and tags.
+struct Room {
+    used: usize,
+    most: usize,
+}
+
+impl Room {
+    /// Counts are told before what they count, so that nothing has been made of it yet.
+    fn take(&mut self, event: &Event) -> Result<(), ScanError> {
+        if let Kind::ArrayStart { count: Some(count) } | Kind::Tags { count } = event.kind {
+            self.used = self.used.saturating_add(count as usize);
+        }
+        if self.used > self.most { Err(ScanError::TooMany(self.used)) } else { Ok(()) }
+    }
+}
+
+/// A request that passes as it is may name what it likes; all others are taken apart, or what they name is remembered.
+fn room(rule: &Rule) -> Room {
+    let passes = matches!(rule.route, Route::Any | Route::Controller | Route::Coordinator(_))
+        && matches!(rule.fail, Fail::Replay | Fail::TopLevel(..) | Fail::Close)
+        && rule.edit_request.is_none()
+        && rule.key != k10_find_coordinator::RULE.key;
+    Room { used: 0, most: if passes { usize::MAX } else { limits::REQUEST_ENTRIES } }
 }
 
 fn shape(rule: &Rule) -> Option<&'static Partitions> {
@@ -237,6 +302,7 @@ struct Scanner<'a> {
     key: i16,
     /// The leader epoch that the client takes for the newest of the partition at hand, as the active cluster knows it.
     current: i32,
+    room: Room,
     cx: &'a Context<'a>,
 }
 
@@ -246,7 +312,7 @@ impl Scanner<'_> {
             Kind::Scalar => self.scalar(event, bytes)?,
             Kind::Text { prefix, null: false } => self.text(event, &mut bytes[usize::from(prefix)..]),
             Kind::Chunk { .. } => self.records(event, bytes),
-            _ => {}
+            _ => self.room.take(event)?,
         }
         Ok(())
     }
@@ -319,7 +385,7 @@ impl Scanner<'_> {
             let name = Some(topic_name(value, self.cx));
             self.scan.topics.push(TopicRef { name, virtual_id: Uuid::nil() });
         } else if self.keys != Entity::None && event.field.entity == self.keys {
-            self.scan.keys.push(value.into());
+            self.scan.keys.push(value);
         }
     }
 

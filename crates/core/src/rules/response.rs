@@ -3,7 +3,7 @@
 //! Driven by the entities of the schema tables, so that a field that carries a node id, an address, a cluster id or a topic id is
 //! translated in every api and version, also in those that no rule mentions.
 
-use super::{Context, error, k55_describe_quorum, transactions};
+use super::{Context, error, k03_metadata, k55_describe_quorum, rule, transactions};
 use crate::signal::Moved;
 use pointsman_wire::{
     batch::{BatchEvent, Batches, PARTITION_LEADER_EPOCH_AT},
@@ -11,12 +11,14 @@ use pointsman_wire::{
     edit::{Editor, Edits},
     error::DecodeError,
     schema::{Entity, Message},
+    value::Pieces,
     write::Writer,
 };
 use std::ops::Range;
 use uuid::Uuid;
 
 const COMMIT: &str = "OffsetCommitResponse";
+const BROKERS: &str = "Brokers";
 const DESCRIBE_PRODUCERS: i16 = 61;
 const DESCRIBE_TRANSACTIONS: i16 = 65;
 const LIST_TRANSACTIONS: i16 = 66;
@@ -58,13 +60,28 @@ pub fn translate(
     let flexible = message.is_flexible(version);
     let commit = message.name == COMMIT;
     let (key, done) = (message.key, Translated::default());
-    let mut state = State { cx, body, key, foreign, flexible, commit, slot: -1, topic: None, done };
+    let mut state = State {
+        cx,
+        message,
+        version,
+        body,
+        key,
+        foreign,
+        flexible,
+        commit,
+        slot: -1,
+        topic: None,
+        brokers: None,
+        done,
+    };
     editor.edit(message, version, body, |event, bytes, edits| state.event(event, bytes, edits))?;
     Ok(state.done)
 }
 
 struct State<'a> {
     cx: &'a Context<'a>,
+    message: &'static Message,
+    version: i16,
     body: &'a [u8],
     key: i16,
     foreign: &'a [Uuid],
@@ -75,17 +92,27 @@ struct State<'a> {
     slot: i32,
     /// Where the topic name read last stands: the topic id that follows may be its.
     topic: Option<Range<usize>>,
+    /// Where the brokers begin in whose place clients see the slots.
+    brokers: Option<usize>,
     done: Translated,
 }
 
 impl State<'_> {
     fn event(&mut self, event: &Event, bytes: &[u8], edits: &mut Edits) {
+        if let Some(from) = self.brokers {
+            if matches!(event.kind, Kind::ArrayEnd) {
+                self.brokers = None;
+                self.show_slots(from, event, edits);
+            }
+            return;
+        }
         match event.kind {
             Kind::Scalar => self.scalar(event, bytes, edits),
             Kind::Text { prefix, null } => {
                 self.text(event, bytes.get(usize::from(prefix)..).filter(|_| !null), edits);
             }
             Kind::Chunk { .. } => self.records(event, bytes, edits),
+            Kind::ArrayStart { .. } if self.shows_slots(event) => self.brokers = Some(event.at),
             // A name belongs to the ids that follow it in its own structure only.
             Kind::ElementStart { .. } => self.topic = None,
             _ => {}
@@ -142,6 +169,27 @@ impl State<'_> {
         if shown != id {
             edits.replace(event.at, event.len, &shown.to_be_bytes());
         }
+    }
+
+    /// An answer that is an error has no brokers, and gets none.
+    fn shows_slots(&self, event: &Event) -> bool {
+        event.field.name == BROKERS
+            && !self.done.refusal
+            && rule(self.key).is_some_and(|r| r.brokers.is_some())
+    }
+
+    /// Brokers have no arrays of their own: the next end of one is theirs.
+    fn show_slots(&self, from: usize, event: &Event, edits: &mut Edits) {
+        let Some(id) = rule(self.key).and_then(|rule| rule.brokers) else { return };
+        let slots = k03_metadata::slots(self.cx, id);
+        let mut array = Vec::new();
+        Writer::new(&mut array).array_len(Some(slots.len()), self.flexible);
+        let pieces = Pieces::new(self.message, self.version);
+        for slot in slots {
+            let written = pieces.element(event.field.ty.fields(), &slot, &mut array);
+            debug_assert!(written.is_ok(), "{written:?}");
+        }
+        edits.replace(from, event.at - from, &array);
     }
 
     fn port(&self, event: &Event, edits: &mut Edits) {

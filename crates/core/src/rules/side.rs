@@ -1,7 +1,6 @@
 //! The two sides of the protocol: while consumers stay on a cluster that produces have left, each request goes where its side is.
 
 use super::k10_find_coordinator;
-use pointsman_wire::{header, value};
 
 /// Which side a request belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +33,7 @@ pub(crate) fn of_request(key: i16, frame: &[u8]) -> Side {
 }
 
 fn asks_for_group(frame: &[u8]) -> bool {
-    const TRANSACTION: i64 = k10_find_coordinator::TRANSACTION;
-    let known = frame.get(4..).filter(|f| header::request_header(f).is_ok());
-    let request = known.and_then(|f| value::decode_request(&bytes::Bytes::copy_from_slice(f)).ok());
-    request.is_some_and(|(.., body)| body.int("KeyType") != TRANSACTION)
+    k10_find_coordinator::asked(frame).is_some_and(|(kind, _)| kind != k10_find_coordinator::TRANSACTION)
 }
 
 #[cfg(test)]

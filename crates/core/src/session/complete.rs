@@ -5,7 +5,8 @@ use super::{
     dispatch::close,
     exchange::{Exchange, Part, State},
     members::Ghost,
-    merge, positions, refuse,
+    merge::{self, Answer, Unmergeable},
+    positions, refuse,
 };
 use crate::{
     Now, limits,
@@ -21,9 +22,12 @@ use crate::{
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use pointsman_wire::{
-    edit::{Editor, Edits},
+    cursor::Kind,
+    edit::{Editor, Edits, walk},
     error::DecodeError,
-    header, tables,
+    header,
+    schema::Message,
+    tables,
     value::{self, Struct},
 };
 use std::collections::VecDeque;
@@ -49,7 +53,7 @@ impl Session {
         let result = match purpose {
             Purpose::Exchange { id, .. } => self.exchange_response(id, peer.node, frame, now, out),
             Purpose::Coordinator { kind, key, version } => {
-                self.coordinator_response(peer, (kind, key.as_deref()), version, frame, now, out)
+                self.coordinator_response(peer, (kind, key.as_deref()), version, &frame, now, out)
             }
             Purpose::Spare { version, poll } => self.spare_response(peer, version, poll, &frame, out),
             Purpose::Leave { ghost, version } => left(ghost, version, frame),
@@ -73,12 +77,14 @@ impl Session {
         let cx = view.context();
         if matches!(exchange.state, State::Merging(_)) {
             let (part, seen) = translated(exchange, &frame, &cx)?;
+            drop(frame);
             self.note(id, &seen, out);
-            self.note_written(id, &part, &seen, now);
+            self.note_written(id, &part, &seen, now)?;
             if let Some(State::Merging(merge)) = self.exchange(id).map(|e| &mut e.state) {
                 merge.take(node);
                 merge.parts.push(part);
             }
+            self.weigh(id);
             self.complete_merge(id, now, out);
             return Ok(());
         }
@@ -92,42 +98,34 @@ impl Session {
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         if exchange.stands_for.is_some() {
             let (answer, seen) = translated(exchange, &frame, &cx)?;
+            let answer = value::decode(response_of(exchange)?, exchange.version, &answer)?;
             self.note(id, &seen, out);
-            self.answer(id, self.unfit(&seen, out).unwrap_or(answer), out);
+            self.answer(id, &self.unfit(&seen, out).unwrap_or(answer), out);
             return Ok(());
         }
         let seen = edits(exchange, &frame, &cx, &mut editor)?;
         self.note(id, &seen, out);
         if let Some(refusal) = self.unfit(&seen, out) {
-            self.answer(id, refusal, out);
+            self.answer(id, &refusal, out);
             return Ok(());
         }
         let Some(exchange) = self.exchange(id) else { return Ok(()) };
         if seen.unknown_topics > 0 {
             exchange.state = State::Held { frame, node, until: now + limits::LOOKUP_WAIT };
             let side = exchange.side;
+            self.weigh(id);
             self.stale_topology(side, out);
             return Ok(());
         }
+        let version = exchange.version;
         let (reply, positions) = reply(exchange, frame, editor.edits(), &cx)?;
         self.editor = editor;
         self.tell_moved(positions, out);
-        self.note_reply(id, &reply, &seen, now)?;
+        if self.awaited(id, &seen).is_some() {
+            let body = body_at(PRODUCE, version, &reply)?;
+            self.note_written(id, &reply.slice(body..), &seen, now)?;
+        }
         self.ready(id, node, reply);
-        Ok(())
-    }
-
-    /// The same of a whole answer.
-    fn note_reply(
-        &self,
-        id: ExchangeId,
-        reply: &Bytes,
-        seen: &Translated,
-        now: Now,
-    ) -> Result<(), DecodeError> {
-        let Some(exchange) = self.awaited(id, seen) else { return Ok(()) };
-        let (_, body) = value::decode_response(PRODUCE, exchange.version, &reply.slice(4..))?;
-        self.note_written(id, &body, seen, now);
         Ok(())
     }
 
@@ -138,9 +136,16 @@ impl Session {
     }
 
     /// What brokers answered to batches.
-    fn note_written(&self, id: ExchangeId, body: &Struct, seen: &Translated, now: Now) {
-        let Some(exchange) = self.awaited(id, seen) else { return };
+    fn note_written(
+        &self,
+        id: ExchangeId,
+        body: &Bytes,
+        seen: &Translated,
+        now: Now,
+    ) -> Result<(), DecodeError> {
+        let Some(exchange) = self.awaited(id, seen) else { return Ok(()) };
         let scan = &exchange.scan;
+        let body = value::decode(response_of(exchange)?, exchange.version, body)?;
         for told in body.structs("Responses") {
             let (name, id) = (told.str("Name"), told.uuid("TopicId"));
             let is_meant = |p: &&PartitionRef| {
@@ -158,6 +163,7 @@ impl Session {
                 }
             }
         }
+        Ok(())
     }
 
     /// Tries held answers again with the newest topology; at their deadline they go as they are.
@@ -183,6 +189,7 @@ impl Session {
         if let Some(exchange) = self.exchange(id) {
             exchange.state = State::Ready(reply);
         }
+        self.weigh(id);
     }
 
     /// Finishes a merged answer when every part is there, or, for a Fetch, when a single broker would have answered.
@@ -190,34 +197,18 @@ impl Session {
         let Some(exchange) = self.exchange(id) else { return };
         let State::Merging(merge) = &mut exchange.state else { return };
         let due = merge.deadline.is_some_and(|d| d <= now);
-        let satisfied =
-            exchange.rule.key == 1 && fetch_satisfied(&merge.parts, exchange.scan.fetch.min_bytes);
+        let satisfied = exchange.rule.key == 1
+            && fetch_satisfied(exchange.version, &merge.parts, exchange.scan.fetch.min_bytes);
         if merge.open || (!merge.outstanding.is_empty() && !due && !satisfied) {
             return;
         }
         let parts = std::mem::take(&mut merge.parts);
         let (since, version) = (exchange.since, exchange.version);
         let left = std::mem::take(&mut merge.outstanding);
-        let body = match exchange.rule.route {
-            Route::Leaders(shape) => {
-                // A Fetch may be answered without a broker; of anything else, what nobody answered did not happen.
-                let missing = match exchange.rule.fail {
-                    Fail::Partitions(_, code) if exchange.rule.key != 1 => code,
-                    _ => 0,
-                };
-                let mut body = merge::by_partition(shape, &exchange.scan, parts, |index| {
-                    refuse::partition(shape, index, missing)
-                });
-                if exchange.rule.key == 1 {
-                    body.set("SessionId", 0);
-                }
-                body
-            }
-            Route::Coordinators(_, keys) => merge::by_key(keys, parts),
-            Route::All(array) => merge::by_array(array, parts),
-            _ => parts.into_iter().next().unwrap_or_default(),
-        };
-        self.answer(id, body, out);
+        match merged(exchange, parts) {
+            Ok(body) => self.answer_with(id, &body, out),
+            Err(error) => close(CloseReason::BadResponse, error.to_string(), out),
+        }
         if let Some(since) = since {
             self.leave_polls(id, since, version, &left);
         }
@@ -248,6 +239,7 @@ impl Session {
     ) -> Result<(), DecodeError> {
         let Some(view) = View::of(self, Side::Consume) else { return Ok(()) };
         let (answer, seen) = translate_body(1, version, frame, &[], &view.context())?;
+        let answer = Answer::from(answer);
         if seen.stale_leader {
             self.stale_topology(Side::Consume, out);
         }
@@ -276,17 +268,16 @@ impl Session {
         peer: Peer,
         (kind, key): (CoordinatorKind, Option<&str>),
         version: i16,
-        frame: BytesMut,
+        frame: &[u8],
         now: Now,
         out: &mut Output,
     ) -> Result<(), DecodeError> {
-        let (_, body) = value::decode_response(10, version, &frame.freeze().slice(4..))?;
-        let found = k10_find_coordinator::answers(&body, key);
-        if let Some(active) = self.side_of(peer.since).and_then(|side| self.serving(side)) {
-            for (key, node) in &found {
-                active.cluster.topology.set_coordinator(kind, key, Some(*node));
+        let active = self.side_of(peer.since).and_then(|side| self.serving(side));
+        k10_find_coordinator::answers(version, &frame[body_at(10, version, frame)?..], key, |key, node| {
+            if let Some(active) = active {
+                active.cluster.topology.set_coordinator(kind, key, Some(node));
             }
-        }
+        })?;
         let more = |p: &Pending| matches!(p.purpose, Purpose::Coordinator { .. });
         let answered = !self.links.values().any(|l| l.pending.iter().any(more));
         if let Some(waiting) = self.waiting.as_mut().filter(|w| answered && w.asked == Asked::Coordinators) {
@@ -341,7 +332,7 @@ impl Session {
     fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
         let concerned = self.exchange(id).filter(|e| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP));
         let Some((key, version)) = concerned.as_ref().map(|e| (e.rule.key, e.version)) else { return };
-        let Some(group) = concerned.and_then(|e| e.scan.keys.first().cloned()) else { return };
+        let Some(group) = concerned.and_then(|e| e.scan.keys.first().map(str::to_owned)) else { return };
         let Some(active) = self.serving(Side::Consume) else { return };
         let (cluster, since) = (active.cluster.name.clone(), active.since);
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
@@ -388,24 +379,51 @@ impl Session {
 }
 
 /// Whether a single broker would end its wait: enough bytes, or an error.
-fn fetch_satisfied(parts: &[Struct], min_bytes: i32) -> bool {
+fn fetch_satisfied(version: i16, parts: &[Answer], min_bytes: i32) -> bool {
     let Some(min_bytes) = usize::try_from(min_bytes).ok().filter(|min| *min > 0) else {
         // Nobody waits for anything: every broker answers at once.
         return false;
     };
-    let mut bytes: usize = 0;
+    let Some(message) = tables::response(1, version) else { return true };
+    let (mut bytes, mut failed) = (0, false);
     for part in parts {
-        if part.i16("ErrorCode") != 0 {
-            return true;
-        }
-        for partition in part.structs("Responses").flat_map(|t| t.structs("Partitions")) {
-            if partition.i16("ErrorCode") != 0 {
-                return true;
-            }
-            bytes += partition.bytes("Records").map_or(0, Bytes::len);
-        }
+        let read = walk(message, version, part, |event, value| match event.kind {
+            Kind::Blob { len: Some(len) } if event.field.name == "Records" => bytes += len as usize,
+            Kind::Scalar if event.field.name == "ErrorCode" => failed |= *value != [0, 0],
+            _ => {}
+        });
+        failed |= read.is_err();
     }
-    bytes >= min_bytes
+    failed || bytes >= min_bytes
+}
+
+/// The one answer that parts make. They are all there, but for those of a Fetch: of anything else, what nobody answered did not happen.
+fn merged(exchange: &Exchange, parts: Vec<Answer>) -> Result<Answer, Unmergeable> {
+    let (rule, version) = (exchange.rule, exchange.version);
+    let message = response_of(exchange)?;
+    let body = match rule.route {
+        Route::Leaders(shape) => {
+            let missing = match rule.fail {
+                Fail::Partitions(_, code) if rule.key != 1 => code,
+                _ => 0,
+            };
+            let missing = |index| refuse::partition(shape, index, missing);
+            merge::by_partition(message, version, shape, &exchange.scan, &parts, missing, |root| {
+                if rule.key == 1 {
+                    root.set("SessionId", 0);
+                }
+            })?
+        }
+        Route::Coordinators(_, keys) => merge::by_array(message, version, keys.results, &parts)?,
+        Route::All(array) => merge::by_array(message, version, array, &parts)?,
+        _ => return Ok(parts.into_iter().next().unwrap_or_default()),
+    };
+    Ok(body.into())
+}
+
+fn response_of(exchange: &Exchange) -> Result<&'static Message, DecodeError> {
+    let (key, version) = (exchange.rule.key, exchange.version);
+    tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })
 }
 
 /// A broker has answered whether a ghost is out of its group.
@@ -423,40 +441,39 @@ fn learn(exchange: &Exchange, frame: &BytesMut, cx: &Context<'_>, now: Now) -> R
     let cell = &cx.active.cluster.topology;
     match exchange.rule.key {
         3 => {
-            let (_, body) = value::decode_response(3, exchange.version, &frame.clone().freeze().slice(4..))?;
-            cell.merge(&k03_metadata::observe(&body, false), now);
+            let at = body_at(3, exchange.version, frame)?;
+            cell.merge(&k03_metadata::observe(exchange.version, &frame[at..], false)?, now);
         }
         10 => {
-            let (_, body) = value::decode_response(10, exchange.version, &frame.clone().freeze().slice(4..))?;
-            let asked = exchange.original.as_ref().and_then(|o| value::decode_request(&o.slice(4..)).ok());
-            let (kind, key) = asked.map_or((None, None), |(_, _, _, _, request)| {
-                (
-                    k10_find_coordinator::kind(request.int("KeyType")),
-                    request.opt_str("Key").map(str::to_owned),
-                )
-            });
-            let Some(kind) = kind else { return Ok(()) };
-            for (key, node) in k10_find_coordinator::answers(&body, key.as_deref()) {
-                cell.set_coordinator(kind, &key, Some(node));
-            }
+            let asked = exchange.original.as_ref().and_then(|o| k10_find_coordinator::asked(o));
+            let Some((kind, key)) = asked else { return Ok(()) };
+            let Some(kind) = k10_find_coordinator::kind(kind) else { return Ok(()) };
+            let body = &frame[body_at(10, exchange.version, frame)?..];
+            k10_find_coordinator::answers(exchange.version, body, key.as_deref(), |key, node| {
+                cell.set_coordinator(kind, key, Some(node));
+            })?;
         }
         _ => {}
     }
     Ok(())
 }
 
-/// An answer in virtual identifiers, decoded.
+/// An answer's body in virtual identifiers.
 fn translated(
     exchange: &Exchange,
     frame: &[u8],
     cx: &Context<'_>,
-) -> Result<(Struct, Translated), DecodeError> {
-    let (key, foreign) = (exchange.rule.key, &exchange.scan.foreign_ids);
-    let (mut body, mut seen) = translate_body(key, exchange.version, frame, foreign, cx)?;
+) -> Result<(Answer, Translated), DecodeError> {
+    let (key, version) = (exchange.rule.key, exchange.version);
+    let (mut body, mut seen) = translate_body(key, version, frame, &exchange.scan.foreign_ids, cx)?;
     if positions::concern(key) {
-        seen.positions = positions::look(exchange, &mut body, cx);
+        let message = response_of(exchange)?;
+        let mut value = value::decode(message, version, &Bytes::from(std::mem::take(&mut body)))?;
+        seen.positions = positions::look(exchange, &mut value, cx);
+        value::encode(message, version, &value, &mut body)
+            .map_err(|_| DecodeError::Truncated { needed: 1, left: 0 })?;
     }
-    Ok((body, seen))
+    Ok((body.into(), seen))
 }
 
 fn translate_body(
@@ -465,14 +482,15 @@ fn translate_body(
     frame: &[u8],
     foreign: &[uuid::Uuid],
     cx: &Context<'_>,
-) -> Result<(Struct, Translated), DecodeError> {
+) -> Result<(Vec<u8>, Translated), DecodeError> {
     let message = tables::response(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
     let at = body_at(key, version, frame)?;
     let mut editor = Editor::new();
     let seen = response::translate(message, version, &frame[at..], foreign, cx, &mut editor)?;
-    let mut body = Vec::with_capacity(frame.len());
-    editor.edits().apply(&frame[at..], &mut body);
-    Ok((value::decode(message, version, &Bytes::from(body))?, seen))
+    let edits = editor.edits();
+    let mut body = Vec::with_capacity(edits.new_len(frame.len() - at));
+    edits.apply(&frame[at..], &mut body);
+    Ok((body, seen))
 }
 
 /// Notes in `editor` what must change in an answer.

@@ -11,8 +11,9 @@ use crate::{
     metrics::CloseReason,
     rules::{
         self, Context, Fail, Route, Rule, Side, k10_find_coordinator, k18_api_versions,
-        request::{self, Scan},
+        request::{self, Scan, ScanError},
         side,
+        texts::Texts,
     },
     signal::Signal,
     topology::CoordinatorKind,
@@ -20,8 +21,9 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
     header::{self, RequestHeader},
+    schema::Message,
     tables,
-    value::{self, Struct},
+    value::{self, Pieces, Struct},
 };
 
 const PRODUCE: i16 = 0;
@@ -42,10 +44,11 @@ impl Session {
                 close(CloseReason::NoCluster, "no cluster of the chain has been reached yet".into(), out);
             }
             Route::Local => {
-                self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
+                self.answer(id, &k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
             }
             _ => self.dispatch(id, frame, 4 + len, now, out),
         }
+        self.weigh(id);
         self.flush(now, out);
     }
 
@@ -84,6 +87,7 @@ impl Session {
             original: None,
             tried: Tried::new(),
             state: State::Routing,
+            weight: 0,
         });
         Some((id, rule))
     }
@@ -113,6 +117,7 @@ impl Session {
             original,
             tried,
             state,
+            weight: 0,
         });
         self.flush(now, out);
     }
@@ -144,7 +149,11 @@ impl Session {
             Ok(frame) => {
                 if exchange.scan.share_coordinator {
                     let request = decode_request(exchange, &frame);
-                    return self.answer(id, k10_find_coordinator::refusal(&request.unwrap_or_default()), out);
+                    return self.answer(
+                        id,
+                        &k10_find_coordinator::refusal(&request.unwrap_or_default()),
+                        out,
+                    );
                 }
                 let Some(frame) = self.end_stale(id, frame, out) else { return };
                 if !self.attend_drain(id, &frame, &view.context(), out) {
@@ -154,7 +163,7 @@ impl Session {
                 self.waiting = Some(Waiting { id, frame, until, asked: Asked::Nothing });
                 self.route_waiting(now, out);
             }
-            Err(detail) => bad_request(detail, out),
+            Err(why) => out.close_for(why),
         }
     }
 
@@ -171,8 +180,8 @@ impl Session {
         let Some(exchange) = self.exchange(id) else { return };
         if let Some(view) = view {
             let (rule, version) = (exchange.rule, exchange.version);
-            if let Err(detail) = prepare(rule, version, frame, body_at, &view.context(), &mut exchange.scan) {
-                return bad_request(detail, out);
+            if let Err(why) = prepare(rule, version, frame, body_at, &view.context(), &mut exchange.scan) {
+                return out.close_for(why);
             }
         }
         self.refuse(id, Cause::Switch, now, out);
@@ -226,7 +235,7 @@ impl Session {
             Target::Leaders(split) => self.split_partitions(id, &waiting.frame, split, cx, now, out),
             Target::Coordinators(groups) => self.split_keys(id, &waiting.frame, groups, now, out),
             Target::All(nodes) => self.send_all(id, &waiting.frame, nodes, out),
-            Target::Answer(answer) => self.answer(id, answer, out),
+            Target::Answer(answer) => self.answer(id, &answer, out),
             Target::Nowhere => self.refuse(id, Cause::Broker, now, out),
             Target::UnknownTopic => {
                 if let (Asked::Nothing, Some(side)) = (waiting.asked, self.exchange_of(id).map(|e| e.side)) {
@@ -246,13 +255,7 @@ impl Session {
     }
 
     /// Asks for the coordinators of `keys`: with one request where versions allow it.
-    fn ask_coordinators(
-        &mut self,
-        id: ExchangeId,
-        kind: CoordinatorKind,
-        keys: &[Box<str>],
-        out: &mut Output,
-    ) {
+    fn ask_coordinators(&mut self, id: ExchangeId, kind: CoordinatorKind, keys: &Texts, out: &mut Output) {
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&10).copied() else { return };
         let Some(view) = View::of_exchange(self, id) else { return };
         let tried = self.exchange(id).map(|e| e.tried.clone()).unwrap_or_default();
@@ -262,7 +265,7 @@ impl Session {
             return self.ask_coordinator(peer, kind, None, version, keys, out);
         }
         for key in keys.iter().take(limits::LOOKUPS) {
-            self.ask_coordinator(peer, kind, Some(key), version, std::slice::from_ref(key), out);
+            self.ask_coordinator(peer, kind, Some(key), version, &Texts::from_iter([key]), out);
         }
     }
 
@@ -272,45 +275,53 @@ impl Session {
         kind: CoordinatorKind,
         key: Option<&str>,
         version: i16,
-        keys: &[Box<str>],
+        keys: &Texts,
         out: &mut Output,
     ) {
         let link = self.links.entry(to).or_default();
         let correlation = link.next();
-        let body = k10_find_coordinator::request(kind, keys);
-        if let Ok(frame) = value::encode_request(10, version, correlation, Some("pointsman"), &body) {
+        let Some(body) = k10_find_coordinator::request(version, kind, keys) else { return };
+        if let Ok(frame) = value::request_frame(10, version, correlation, Some("pointsman"), &body) {
             let purpose = Purpose::Coordinator { kind, key: key.map(Into::into), version };
             link.pending.push_back(Pending { correlation, purpose });
             out.sends.push(Outgoing { to, frame: frame.into(), answered: true });
         }
     }
 
-    /// Gives an answer that was made here.
-    pub(super) fn answer(&mut self, id: ExchangeId, mut body: Struct, out: &mut Output) {
+    /// Gives an answer that was made here. What the api's response does not have is left out, so that one builder serves all apis
+    /// of a shape.
+    pub(super) fn answer(&mut self, id: ExchangeId, body: &Struct, out: &mut Output) {
+        let Some(exchange) = self.exchange(id) else { return };
+        let (key, version) = exchange.stands_for.unwrap_or((exchange.rule.key, exchange.version));
+        let Some(message) = tables::response(key, version) else { return };
+        match Pieces::new(message, version).whole(body) {
+            Ok(body) => self.answer_with(id, &body, out),
+            Err(error) => unanswerable(key, version, &error, out),
+        }
+    }
+
+    /// The same with a body that is encoded already.
+    pub(super) fn answer_with(&mut self, id: ExchangeId, body: &[u8], out: &mut Output) {
         let Some(exchange) = self.exchange(id) else { return };
         if exchange.scan.no_response {
             exchange.state = State::Silent;
             return;
         }
         let (key, version) = exchange.stands_for.unwrap_or((exchange.rule.key, exchange.version));
-        if let Some(message) = tables::response(key, version) {
-            refuse::fit(message.fields, &mut body);
-        }
-        match value::encode_response(key, version, exchange.correlation, &body) {
+        match value::response_frame(key, version, exchange.correlation, body) {
             Ok(frame) => exchange.state = State::Ready(frame.into()),
-            Err(error) => {
-                let detail =
-                    format!("an answer to api key {key} version {version} cannot be encoded: {error}");
-                close(CloseReason::BadResponse, detail, out);
-            }
+            Err(error) => unanswerable(key, version, &error, out),
         }
+        self.weigh(id);
     }
 
     /// Answers with an error that makes the client try again, or closes the connection when there is none.
     pub(super) fn refuse(&mut self, id: ExchangeId, cause: Cause, now: Now, out: &mut Output) {
         let view = View::of_exchange(self, id);
         let Some(exchange) = self.exchange(id) else { return };
-        let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
+        let rule = exchange.rule;
+        let answered = exchange.stands_for.unwrap_or((rule.key, exchange.version));
+        let scan = std::mem::take(&mut exchange.scan);
         if let Some(api) = usize::try_from(rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
             api.local_errors.add(1);
         }
@@ -324,8 +335,11 @@ impl Session {
             );
         }
         let cx = view.as_deref().map(View::context);
-        match refuse::response(rule, version, &scan, cause, cx.as_ref()) {
-            Some(body) => self.answer(id, body, out),
+        match refuse::response(rule, answered, &scan, cause, cx.as_ref()) {
+            Some(body) => {
+                drop(scan);
+                self.answer_with(id, &body, out);
+            }
             None if view.is_none() => {
                 close(CloseReason::NoCluster, "no cluster of the chain is available".into(), out);
             }
@@ -368,7 +382,19 @@ pub(super) fn bad_request(detail: String, out: &mut Output) {
 }
 
 pub(super) fn close(reason: CloseReason, detail: String, out: &mut Output) {
-    out.close.get_or_insert(Close { reason, detail });
+    out.close_for(Close { reason, detail });
+}
+
+fn unanswerable(key: i16, version: i16, error: &dyn std::fmt::Display, out: &mut Output) {
+    let detail = format!("an answer to api key {key} version {version} cannot be encoded: {error}");
+    close(CloseReason::BadResponse, detail, out);
+}
+
+impl Output {
+    /// The first reason counts.
+    fn close_for(&mut self, why: Close) {
+        self.close.get_or_insert(why);
+    }
 }
 
 /// Edits and translates a request in place, and notes in `scan` what it is about.
@@ -379,21 +405,42 @@ fn prepare(
     body_at: usize,
     cx: &Context<'_>,
     scan: &mut Scan,
-) -> Result<BytesMut, String> {
-    let message = tables::request(rule.key, version).ok_or("the tables lack this version")?;
+) -> Result<BytesMut, Close> {
+    let bad = |detail| Close { reason: CloseReason::BadRequest, detail };
+    let message =
+        tables::request(rule.key, version).ok_or_else(|| bad("the tables lack this version".into()))?;
+    let refused = |error: ScanError| {
+        let reason = if matches!(error, ScanError::TooMany(_)) {
+            CloseReason::TooLarge
+        } else {
+            CloseReason::BadRequest
+        };
+        Close { reason, detail: format!("{} version {version}: {error}", message.name) }
+    };
     if let Some(edit) = rule.edit_request {
-        let mut body = value::decode(message, version, &frame.clone().freeze().slice(body_at..))
-            .map_err(|e| e.to_string())?;
-        edit(&mut body, cx);
-        let mut edited = frame[..body_at].to_vec();
-        value::encode(message, version, &body, &mut edited).map_err(|e| e.to_string())?;
-        let size = u32::try_from(edited.len() - 4).map_err(|e| e.to_string())?;
-        edited[..4].copy_from_slice(&size.to_be_bytes());
-        frame = BytesMut::from(&edited[..]);
+        request::check_size(rule, message, version, &frame[body_at..]).map_err(refused)?;
+        frame = edited(message, version, frame, body_at, |body| edit(body, cx)).map_err(bad)?;
     }
-    request::translate(rule, message, version, &mut frame[body_at..], cx, scan)
-        .map_err(|e| format!("{} version {version}: {e}", message.name))?;
+    request::translate(rule, message, version, &mut frame[body_at..], cx, scan).map_err(refused)?;
     Ok(frame)
+}
+
+/// A frame with another body.
+fn edited(
+    message: &'static Message,
+    version: i16,
+    frame: BytesMut,
+    body_at: usize,
+    edit: impl FnOnce(&mut Struct),
+) -> Result<BytesMut, String> {
+    let mut edited = frame[..body_at].to_vec();
+    let mut body =
+        value::decode(message, version, &frame.freeze().slice(body_at..)).map_err(|e| e.to_string())?;
+    edit(&mut body);
+    value::encode(message, version, &body, &mut edited).map_err(|e| e.to_string())?;
+    let size = u32::try_from(edited.len() - 4).map_err(|e| e.to_string())?;
+    edited[..4].copy_from_slice(&size.to_be_bytes());
+    Ok(BytesMut::from(Bytes::from(edited)))
 }
 
 pub(super) fn decode_request(exchange: &Exchange, frame: &[u8]) -> Option<Struct> {

@@ -1,13 +1,13 @@
 //! A connection while its consumers stay on a cluster that produces have left: what it fetches is told, groups are asked to leave, and
 //! what would mix the two clusters is kept apart.
 
-use super::{ExchangeId, Output, Peer, Session, dispatch::decode_request, exchange::Exchange};
+use super::{ExchangeId, Output, Peer, Session, exchange::Exchange};
 use crate::{
     offsets::{Groups, Readers},
     rules::{Context, Side, error, request::PartitionRef},
 };
 use bytes::BytesMut;
-use pointsman_wire::{header, value::Struct};
+use pointsman_wire::{cursor::Kind, edit::walk, header, tables, value::Struct};
 
 const FETCH: i16 = 1;
 const JOIN_GROUP: i16 = 11;
@@ -49,7 +49,7 @@ impl Session {
             // The member commits, and joins again.
             HEARTBEAT if leaving => {
                 let body = Struct::new().with("ErrorCode", error::REBALANCE_IN_PROGRESS);
-                self.answer(id, body, out);
+                self.answer(id, &body, out);
                 false
             }
             // It is answered when consumers follow, and joins there.
@@ -108,15 +108,34 @@ fn note_member(exchange: &Exchange, frame: &[u8], leaving: bool, groups: &Groups
     match key {
         CONSUMER_GROUP_HEARTBEAT => groups.heard(group, None),
         JOIN_GROUP if !leaving => groups.heard(group, None),
-        JOIN_GROUP | HEARTBEAT | SYNC_GROUP | LEAVE_GROUP => {
-            let Some(request) = decode_request(exchange, frame) else { return };
-            let member = request.str("MemberId");
-            if matches!(key, HEARTBEAT | SYNC_GROUP) {
-                return groups.heard(group, Some(member));
-            }
-            groups.member_gone(group, member);
-            request.structs("Members").for_each(|m| groups.member_gone(group, m.str("MemberId")));
+        HEARTBEAT | SYNC_GROUP => {
+            each_member(exchange, frame, |member, own| {
+                if own {
+                    groups.heard(group, Some(member));
+                }
+            });
+        }
+        JOIN_GROUP | LEAVE_GROUP => {
+            each_member(exchange, frame, |member, _| groups.member_gone(group, member));
         }
         _ => {}
     }
+}
+
+/// The member ids in a request, and whether each is the client's own: SyncGroup names others too.
+fn each_member(exchange: &Exchange, frame: &[u8], mut visit: impl FnMut(&str, bool)) {
+    let (key, version) = (exchange.rule.key, exchange.version);
+    let (Some(message), Ok(header)) = (tables::request(key, version), header::request_header(&frame[4..]))
+    else {
+        return;
+    };
+    let own = message.fields.iter().find(|field| field.name == "MemberId").map(|field| field.id);
+    let read = walk(message, version, &frame[4 + header.len..], |event, bytes| {
+        let Kind::Text { prefix, .. } = event.kind else { return };
+        let member = std::str::from_utf8(&bytes[usize::from(prefix)..]).unwrap_or_default();
+        if event.field.name == "MemberId" {
+            visit(member, own == Some(event.field.id));
+        }
+    });
+    debug_assert!(read.is_ok(), "it was walked before");
 }

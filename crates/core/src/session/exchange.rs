@@ -1,12 +1,12 @@
 //! One request of a client and what is known of its answer.
 
+use super::merge::Answer;
 use crate::{
     Now,
     rules::{Rule, Side, request::Scan},
     topology::NodeId,
 };
 use bytes::{Bytes, BytesMut};
-use pointsman_wire::value::Struct;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
 
@@ -38,6 +38,8 @@ pub(super) struct Exchange {
     /// Brokers that could not be reached with it.
     pub(super) tried: Tried,
     pub(super) state: State,
+    /// Bytes that were counted for it: see [`Session::weigh`](super::Session::weigh).
+    pub(super) weight: usize,
 }
 
 /// Brokers that a request was sent to. Nearly always one, which takes no allocation.
@@ -89,7 +91,7 @@ pub(super) struct Merge {
     /// More parts will be sent: the request is still coming in.
     pub(super) open: bool,
     /// The answers so far, in virtual identifiers.
-    pub(super) parts: Vec<Struct>,
+    pub(super) parts: Vec<Answer>,
     /// When the answer is due whatever is missing; only a Fetch has one.
     pub(super) deadline: Option<Now>,
 }
@@ -111,6 +113,17 @@ impl Merge {
 }
 
 impl Exchange {
+    /// Bytes that it holds: what the request names, the request itself where it may be sent again, and what is there of the answer.
+    pub(super) fn holds(&self) -> usize {
+        let answer = match &self.state {
+            State::Ready(frame) => frame.len(),
+            State::Held { frame, .. } => frame.len(),
+            State::Merging(merge) => merge.parts.iter().map(Bytes::len).sum(),
+            _ => 0,
+        };
+        self.scan.holds() + self.original.as_ref().map_or(0, Bytes::len) + answer
+    }
+
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.state, State::Ready(_) | State::Silent)
     }

@@ -176,7 +176,7 @@ impl Session {
     fn part_lost(&mut self, id: ExchangeId, chosen: &[usize], now: Now, out: &mut Output) {
         let view = View::of_exchange(self, id);
         let Some(exchange) = self.exchange(id) else { return };
-        let (rule, version, scan) = (exchange.rule, exchange.version, exchange.scan.clone());
+        let (rule, version) = (exchange.rule, exchange.version);
         let State::Merging(merge) = &mut exchange.state else { return };
         if matches!(rule.route, Route::All(_)) {
             return match merge.outstanding.is_empty() && merge.parts.is_empty() {
@@ -185,11 +185,13 @@ impl Session {
             };
         }
         let cx = view.as_deref().map(View::context);
-        match refuse::part(rule, version, &scan, chosen, cx.as_ref()) {
+        match refuse::part(rule, version, &exchange.scan, chosen, cx.as_ref()) {
             Some(refused) => merge.parts.push(refused),
             None => return self.refuse(id, Cause::Broker, now, out),
         }
-        self.close_gates(&scan, Some(chosen), now);
+        if let Some(exchange) = self.exchange_of(id) {
+            self.close_gates(&exchange.scan, Some(chosen), now);
+        }
         self.complete_merge(id, now, out);
     }
 

@@ -1,32 +1,57 @@
 //! Puts several brokers' answers together into the one that a single broker would have given.
+//!
+//! Answers are bodies in the client's version and identifiers. What they hold of partitions is copied from one body to the other.
 
+use super::layout::{Key, Layout, Names};
 use crate::rules::{
-    Keys, Partitions,
-    request::{Scan, TopicRef},
+    Partitions,
+    request::{PartitionRef, Scan, TopicRef},
 };
-use pointsman_wire::value::{Struct, Value};
-use std::collections::HashMap;
-use uuid::Uuid;
+use bytes::Bytes;
+use pointsman_wire::{
+    error::{DecodeError, EncodeError},
+    schema::Message,
+    value::{self, Pieces, Struct, Value},
+};
 
-/// A topic as a response names it.
-#[derive(PartialEq, Eq, Hash, Clone)]
-enum TopicKey {
-    Name(String),
-    Id(Uuid),
+/// An answer to a request of several partitions or keys, or to a part of one.
+pub(super) type Answer = Bytes;
+
+/// Why answers cannot be put together.
+#[derive(Debug)]
+pub(super) enum Unmergeable {
+    /// One of them is none.
+    Answer(DecodeError),
+    /// The whole cannot be written.
+    Whole(EncodeError),
 }
 
-fn key_of(topic: &Struct, name: &'static str) -> TopicKey {
-    match topic.get("TopicId") {
-        Value::Uuid(id) if *id != [0; 16] => TopicKey::Id(Uuid::from_bytes(*id)),
-        _ => TopicKey::Name(topic.str(name).to_owned()),
+impl From<DecodeError> for Unmergeable {
+    fn from(error: DecodeError) -> Self {
+        Self::Answer(error)
     }
 }
 
-fn key_of_request(topic: &TopicRef) -> TopicKey {
+impl From<EncodeError> for Unmergeable {
+    fn from(error: EncodeError) -> Self {
+        Self::Whole(error)
+    }
+}
+
+impl std::fmt::Display for Unmergeable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Answer(error) => write!(f, "an answer to a part of a request: {error}"),
+            Self::Whole(error) => write!(f, "answers that cannot be put together: {error}"),
+        }
+    }
+}
+
+fn key_of(topic: &TopicRef) -> Key<'_> {
     if topic.virtual_id.is_nil() {
-        TopicKey::Name(topic.name.as_deref().unwrap_or_default().to_owned())
+        Key::Name(topic.name.as_deref().unwrap_or_default().as_bytes())
     } else {
-        TopicKey::Id(topic.virtual_id)
+        Key::Id(topic.virtual_id)
     }
 }
 
@@ -39,64 +64,133 @@ pub(super) fn topic_entry(shape: &Partitions, topic: &TopicRef) -> Struct {
     }
 }
 
-/// Merges answers by topic and partition, in the order of the request; `missing` makes the entry of a partition that
-/// nobody answered.
-pub(super) fn by_partition(
-    shape: &Partitions,
-    scan: &Scan,
-    parts: Vec<Struct>,
-    missing: impl Fn(i32) -> Struct,
-) -> Struct {
-    let mut found: HashMap<TopicKey, HashMap<i32, Struct>> = HashMap::new();
-    let mut merged = head(parts, |part| {
-        let Some(Value::Array(topics)) = part.remove(shape.response_topics) else { return };
-        for topic in topics {
-            let Value::Struct(mut topic) = topic else { continue };
-            let Some(Value::Array(partitions)) = topic.remove(shape.response_partitions) else { continue };
-            let answered = found.entry(key_of(&topic, shape.response_name)).or_default();
-            for partition in partitions {
-                if let Value::Struct(partition) = partition {
-                    answered.insert(partition.i32(shape.response_index), partition);
-                }
+/// The entries of answers, by the partition of the request that they belong to.
+struct Found<'a> {
+    scan: &'a Scan,
+    /// Partitions (indices into the scan) by topic and index.
+    order: Vec<u32>,
+    /// By partition: which answer has its entry, and where.
+    places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Place {
+    answer: u32,
+    from: u32,
+    /// 0: nobody answered.
+    to: u32,
+}
+
+impl<'a> Found<'a> {
+    fn new(scan: &'a Scan) -> Self {
+        let count = scan.partitions.len();
+        let mut found =
+            Self { scan, order: (0..short(count)).collect(), places: vec![Place::default(); count] };
+        let mut order = std::mem::take(&mut found.order);
+        order.sort_unstable_by(|a, b| found.key(*a).cmp(&found.key(*b)).then(a.cmp(b)));
+        found.order = order;
+        found
+    }
+
+    fn key(&self, number: u32) -> (Key<'a>, i32) {
+        let PartitionRef { topic, index, .. } = self.scan.partitions[number as usize];
+        (key_of(&self.scan.topics[topic]), index)
+    }
+
+    /// Of a partition that the request names twice, the first answer is for the first one.
+    fn take(&mut self, key: (Key<'_>, i32), place: Place) {
+        let first = self.order.partition_point(|number| self.key(*number) < key);
+        for at in first..self.order.len() {
+            let number = self.order[at];
+            if self.key(number) != key {
+                return;
+            }
+            let free = &mut self.places[number as usize];
+            if free.to == 0 {
+                *free = place;
+                return;
             }
         }
-    });
-    let mut topics: Vec<Struct> = Vec::with_capacity(scan.topics.len());
-    for (topic, numbers) in scan.by_topic() {
-        let mut answered = found.get_mut(&key_of_request(topic));
-        let partitions: Vec<Struct> = numbers
-            .map(|i| scan.partitions[i].index)
-            .map(|i| answered.as_mut().and_then(|a| a.remove(&i)).unwrap_or_else(|| missing(i)))
-            .collect();
-        topics.push(topic_entry(shape, topic).with(shape.response_partitions, partitions));
     }
-    merged.set(shape.response_topics, topics);
-    merged
+}
+
+/// Merges answers by topic and partition, in the order of the request; `missing` makes the entry of a partition that
+/// nobody answered. `finish` has the last word on what stands outside the topics.
+pub(super) fn by_partition(
+    message: &'static Message,
+    version: i16,
+    shape: &Partitions,
+    scan: &Scan,
+    answers: &[Answer],
+    missing: impl Fn(i32) -> Struct,
+    finish: impl FnOnce(&mut Struct),
+) -> Result<Vec<u8>, Unmergeable> {
+    let names = Names {
+        items: shape.response_topics,
+        name: shape.response_name,
+        entries: shape.response_partitions,
+        index: shape.response_index,
+    };
+    let mut found = Found::new(scan);
+    let mut envelopes = Vec::with_capacity(answers.len());
+    for (number, body) in answers.iter().enumerate() {
+        let layout = Layout::read(message, version, body, names)?;
+        let answer = short(number);
+        layout.each(body, |topic, index, at| {
+            found.take((topic, index), Place { answer, from: at.start, to: at.end });
+        });
+        envelopes.push(value::decode(message, version, &layout.envelope(body).into())?);
+    }
+    let mut root = head(envelopes);
+    finish(&mut root);
+    let pieces = Pieces::new(message, version);
+    let body = pieces.root(&root, (shape.response_topics, scan.topics.len()), &mut |fields, out| {
+        for (topic, numbers) in scan.by_topic() {
+            let partitions = (shape.response_partitions, numbers.len());
+            pieces.structure(fields, &topic_entry(shape, topic), partitions, out, &mut |fields, out| {
+                for number in numbers.clone() {
+                    let Place { answer, from, to } = found.places[number];
+                    match answers.get(answer as usize).filter(|_| to > 0) {
+                        Some(body) => out.extend_from_slice(&body[from as usize..to as usize]),
+                        None => pieces.element(fields, &missing(scan.partitions[number].index), out)?,
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(body)
 }
 
 /// Merges answers whose results stand in one array.
-pub(super) fn by_array(array: &'static str, parts: Vec<Struct>) -> Struct {
-    let mut all: Vec<Value> = Vec::new();
-    let mut merged = head(parts, |part| {
-        if let Some(Value::Array(items)) = part.remove(array) {
-            all.extend(items);
-        }
-    });
-    merged.set(array, all);
-    merged
-}
-
-/// Merges answers by key.
-pub(super) fn by_key(keys: &Keys, parts: Vec<Struct>) -> Struct {
-    by_array(keys.results, parts)
+pub(super) fn by_array(
+    message: &'static Message,
+    version: i16,
+    array: &'static str,
+    answers: &[Answer],
+) -> Result<Vec<u8>, Unmergeable> {
+    let names = Names { items: array, ..Names::default() };
+    let mut layouts = Vec::with_capacity(answers.len());
+    let mut envelopes = Vec::with_capacity(answers.len());
+    for body in answers {
+        let layout = Layout::read(message, version, body, names)?;
+        envelopes.push(value::decode(message, version, &layout.envelope(body).into())?);
+        layouts.push(layout);
+    }
+    let count = layouts.iter().map(Layout::len).sum();
+    let body = Pieces::new(message, version).root(&head(envelopes), (array, count), &mut |_, out| {
+        layouts.iter().zip(answers).for_each(|(layout, body)| out.extend_from_slice(layout.items(body)));
+        Ok(())
+    })?;
+    Ok(body)
 }
 
 /// What stands outside the arrays: the longest throttle, the first error, every node endpoint once.
-fn head(parts: Vec<Struct>, mut take: impl FnMut(&mut Struct)) -> Struct {
+fn head(parts: Vec<Struct>) -> Struct {
     let mut merged: Option<Struct> = None;
     let mut endpoints: Vec<Value> = Vec::new();
     for mut part in parts {
-        take(&mut part);
         if let Some(Value::Array(items)) = part.remove("NodeEndpoints") {
             for item in items {
                 if !endpoints.contains(&item) {
@@ -120,4 +214,9 @@ fn head(parts: Vec<Struct>, mut take: impl FnMut(&mut Struct)) -> Struct {
         merged.set("NodeEndpoints", endpoints);
     }
     merged
+}
+
+/// Bodies and scans are below 4 GiB.
+fn short(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -18,6 +18,7 @@ mod drain;
 mod exchange;
 mod fail;
 pub mod gate;
+mod layout;
 pub mod members;
 mod merge;
 mod positions;
@@ -45,7 +46,8 @@ use bytes::{Bytes, BytesMut};
 use exchange::{Exchange, ExchangeId, Spares, State};
 use gate::{Gate, Way};
 use members::{Ghost, Members};
-use pointsman_wire::{edit::Editor, value::Struct};
+use merge::Answer;
+use pointsman_wire::edit::Editor;
 use produce_stream::Incoming;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -116,6 +118,8 @@ pub struct Session {
     /// For answers, in memory that is used again.
     editor: Editor,
     first: ExchangeId,
+    /// Bytes that the exchanges hold.
+    held: usize,
     links: BTreeMap<Peer, Link>,
     waiting: Option<Waiting>,
     /// A large Produce request that is passing through. While there is one, no further request is read.
@@ -139,7 +143,7 @@ struct Link {
     pending: VecDeque<Pending>,
     next_correlation: i32,
     /// The answer of a poll whose Fetch was answered without it, for the next Fetch that asks the same.
-    spare: Option<(Bytes, Struct)>,
+    spare: Option<(Bytes, Answer)>,
     /// Requests without an answer were sent: nothing but the end of the client's connection would tell that they were lost.
     unanswered: bool,
 }
@@ -204,6 +208,7 @@ impl Session {
             spares: Spares::default(),
             editor: Editor::new(),
             first: 0,
+            held: 0,
             links: BTreeMap::new(),
             waiting: None,
             incoming: None,
@@ -228,10 +233,19 @@ impl Session {
         session
     }
 
-    /// Whether another request may be fed: none waits to be routed, and not too many wait for an answer.
+    /// Whether another request may be fed: none waits to be routed, not too many wait for an answer, and those do not hold too much.
     pub fn accepts(&self) -> bool {
         let busy = self.waiting.is_some() || self.incoming.is_some();
-        !busy && !self.is_switching() && self.exchanges.len() < limits::IN_FLIGHT
+        let full = self.exchanges.len() >= limits::IN_FLIGHT || self.held >= limits::HELD;
+        !busy && !self.is_switching() && !full
+    }
+
+    /// Counts anew what an exchange holds.
+    fn weigh(&mut self, id: ExchangeId) {
+        let Some(exchange) = self.exchange(id) else { return };
+        let (before, now) = (exchange.weight, exchange.holds());
+        exchange.weight = now;
+        self.held = self.held + now - before;
     }
 
     /// Whether a request waits to be routed.
@@ -390,6 +404,7 @@ impl Session {
         while self.exchanges.front().is_some_and(Exchange::is_complete) {
             let Some(done) = self.exchanges.pop_front() else { return };
             self.first += 1;
+            self.held -= done.weight;
             if let Some(api) = usize::try_from(done.rule.key).ok().and_then(|k| self.metrics.apis.get(k)) {
                 api.latency.record(now.saturating_sub(done.received));
             }

@@ -1,7 +1,7 @@
 //! Where groups are, from what passes: commits and fetched offsets are noted, and a group that was on another cluster is told where to
 //! begin on this one.
 
-use super::{exchange::Exchange, merge};
+use super::{exchange::Exchange, merge::Answer, refuse};
 use crate::{
     offsets::{self, Stay},
     rules::{Context, Partitions, k23_offset_for_leader_epoch, request::Scan},
@@ -26,7 +26,7 @@ pub(super) fn concern(key: i16) -> bool {
 /// Notes what an answer (already in virtual identifiers) says of groups, and fills in the positions that the cluster does not have.
 /// Returns those.
 pub(super) fn look(exchange: &Exchange, body: &mut Struct, cx: &Context<'_>) -> Option<Moved> {
-    let group = exchange.scan.keys.first().map_or("", |key| key);
+    let group = exchange.scan.keys.first().unwrap_or_default();
     match exchange.rule.key {
         OFFSET_COMMIT => note_commits(&exchange.scan, body, cx, |topic, index, offset| {
             saw(group, topic, index, offset, cx);
@@ -131,28 +131,22 @@ fn name(topic: &Struct, cx: &Context<'_>) -> Option<Arc<str>> {
 
 /// The answer for the partitions of OffsetForLeaderEpoch whose epoch is of an older generation, and which of them have an end.
 pub(super) fn ends_of_older(
+    api: (i16, i16),
     shape: &Partitions,
     scan: &Scan,
     chosen: &[usize],
     cx: &Context<'_>,
-) -> (Struct, Option<Moved>) {
-    let (mut topics, mut moved) = (Vec::new(), None);
-    for (topic, numbers) in scan.by_topic() {
-        let end = |number: usize| {
-            let partition = scan.partitions[number];
-            let (name, epoch) = topic.name.as_ref().zip(partition.older)?;
-            let answer = k23_offset_for_leader_epoch::end_of_older(name, partition.index, epoch, cx);
-            let (topic, partition, offset) = (name.clone(), partition.index, answer.int("EndOffset"));
-            if offset < i64::MAX {
-                Moved::add(&mut moved, Moved { group: None, topic, partition, offset, partitions: 1 });
-            }
-            Some(answer)
-        };
-        let mine = numbers.filter(|number| chosen.binary_search(number).is_ok());
-        let ends: Vec<Struct> = mine.filter_map(end).collect();
-        if !ends.is_empty() {
-            topics.push(merge::topic_entry(shape, topic).with(shape.response_partitions, ends));
+) -> (Option<Answer>, Option<Moved>) {
+    let mut moved = None;
+    let answer = refuse::by_partition(api, shape, scan, Some(chosen), &Struct::new(), |topic, number| {
+        let partition = scan.partitions[number];
+        let Some((name, epoch)) = topic.name.as_ref().zip(partition.older) else { return Struct::new() };
+        let answer = k23_offset_for_leader_epoch::end_of_older(name, partition.index, epoch, cx);
+        let (topic, partition, offset) = (name.clone(), partition.index, answer.int("EndOffset"));
+        if offset < i64::MAX {
+            Moved::add(&mut moved, Moved { group: None, topic, partition, offset, partitions: 1 });
         }
-    }
-    (Struct::new().with(shape.response_topics, topics), moved)
+        answer
+    });
+    (answer, moved)
 }

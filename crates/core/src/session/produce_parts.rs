@@ -142,9 +142,10 @@ impl Session {
         let view = View::of(self, Side::Produce);
         let cx = view.as_deref().map(View::context);
         body.refused.values().for_each(|chosen| self.close_gates(&scan, Some(chosen), now));
-        let refused = body.refused.iter();
-        let refused =
-            refused.map(|(c, chosen)| refuse::partitions(body.shape, &scan, Some(chosen), *c, cx.as_ref()));
+        let api = (PRODUCE, body.version);
+        let refused = body.refused.iter().filter_map(|(code, chosen)| {
+            refuse::partitions(api, body.shape, &scan, Some(chosen), *code, cx.as_ref())
+        });
         if let Some(exchange) = self.exchange(id) {
             match &mut exchange.state {
                 _ if scan.no_response => exchange.state = State::Silent,

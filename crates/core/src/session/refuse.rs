@@ -1,9 +1,19 @@
 //! Answers that Pointsman gives when no broker does: the error that makes each client try again at once.
 
-use crate::rules::{Context, Fail, Keys, Partitions, Rule, error, request::Scan};
-use pointsman_wire::{schema::Field, tables, value::Struct};
+use crate::rules::{
+    Context, Fail, Keys, Partitions, Rule, error,
+    request::{Scan, TopicRef},
+};
+use pointsman_wire::{
+    tables,
+    value::{Pieces, Struct},
+};
+use std::{collections::BTreeSet, ops::Range};
 
-use super::{dispatch::is_chosen, merge};
+use super::{
+    dispatch::is_chosen,
+    merge::{self, Answer},
+};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,31 +24,31 @@ pub(super) enum Cause {
     Broker,
 }
 
-/// The response that says so, or `None` when the api has no error that does: then the connection is closed.
+/// The response of an api and version that says so, or `None` when it has no error that does: then the connection is closed.
 pub(super) fn response(
     rule: &Rule,
-    version: i16,
+    api: (i16, i16),
     scan: &Scan,
     cause: Cause,
     cx: Option<&Context<'_>>,
-) -> Option<Struct> {
+) -> Option<Answer> {
     match rule.fail {
         Fail::Partitions(..) if scan.fetch.in_session() => {
-            Some(Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND))
+            short(api, &Struct::new().with("ErrorCode", error::FETCH_SESSION_ID_NOT_FOUND))
         }
         // AddPartitionsToTxn of several transactions.
         Fail::Partitions(_, code) if !scan.keys.is_empty() && scan.partitions.is_empty() => {
-            Some(Struct::new().with("ErrorCode", code))
+            short(api, &Struct::new().with("ErrorCode", code))
         }
-        Fail::Partitions(shape, code) => Some(partitions(shape, scan, None, code, cx)),
-        Fail::Keys(keys, code) => by_keys(version, keys, scan, None, code),
+        Fail::Partitions(shape, code) => partitions(api, shape, scan, None, code, cx),
+        Fail::Keys(keys, code) => by_keys(api, keys, scan, None, code),
         Fail::TopLevel(broker, switch) => {
             let code = if cause == Cause::Switch { switch } else { broker };
-            tables::response(rule.key, version)?
+            tables::response(api.0, api.1)?
                 .fields
                 .iter()
-                .find(|f| f.name == "ErrorCode" && f.in_sequence(version))?;
-            Some(no_member(Struct::new().with("ErrorCode", code)))
+                .find(|f| f.name == "ErrorCode" && f.in_sequence(api.1))?;
+            short(api, &no_member(Struct::new().with("ErrorCode", code)))
         }
         Fail::Replay | Fail::Close => None,
     }
@@ -51,49 +61,87 @@ pub(super) fn part(
     scan: &Scan,
     chosen: &[usize],
     cx: Option<&Context<'_>>,
-) -> Option<Struct> {
+) -> Option<Answer> {
+    let api = (rule.key, version);
     match rule.fail {
-        Fail::Partitions(shape, code) => Some(partitions(shape, scan, Some(chosen), code, cx)),
-        Fail::Keys(keys, code) => by_keys(version, keys, scan, Some(chosen), code),
+        Fail::Partitions(shape, code) => partitions(api, shape, scan, Some(chosen), code, cx),
+        Fail::Keys(keys, code) => by_keys(api, keys, scan, Some(chosen), code),
         _ => None,
     }
 }
 
+/// A body that is short, whatever the request asks.
+fn short((key, version): (i16, i16), body: &Struct) -> Option<Answer> {
+    Pieces::new(tables::response(key, version)?, version).whole(body).ok().map(Into::into)
+}
+
 /// `code` at the chosen partitions, or at all; where the leader is known, the answer names it, so that clients need not ask.
 pub(super) fn partitions(
+    api: (i16, i16),
     shape: &Partitions,
     scan: &Scan,
     chosen: Option<&[usize]>,
     code: i16,
     cx: Option<&Context<'_>>,
-) -> Struct {
-    let mut topics = Vec::with_capacity(scan.topics.len());
-    let mut named: Vec<i32> = Vec::new();
+) -> Option<Answer> {
     // Clients take a new leader from these two (KIP-951).
     let moved = matches!(code, error::NOT_LEADER_OR_FOLLOWER | error::FENCED_LEADER_EPOCH);
     let cx = cx.filter(|_| moved);
-    for (topic, numbers) in scan.by_topic() {
-        let mine = numbers.filter(|i| is_chosen(chosen, *i));
-        let entries: Vec<Struct> = mine
-            .map(|i| {
-                let index = scan.partitions[i].index;
-                let leader =
-                    cx.zip(topic.name.as_deref()).and_then(|(cx, name)| current_leader(cx, name, index));
-                let entry = partition(shape, index, code);
-                let Some((slot, leader)) = leader else { return entry };
-                named.push(slot);
-                entry.with("CurrentLeader", leader)
-            })
-            .collect();
-        if !entries.is_empty() {
-            topics.push(merge::topic_entry(shape, topic).with(shape.response_partitions, entries));
+    let leader = |topic: &TopicRef, number: usize| {
+        let (cx, name) = cx.zip(topic.name.as_deref())?;
+        current_leader(cx, name, scan.partitions[number].index)
+    };
+    let mut root = Struct::new();
+    if let Some(cx) = cx {
+        let each = scan.by_topic().flat_map(|(topic, numbers)| numbers.map(move |number| (topic, number)));
+        let each = each.filter(|(_, number)| is_chosen(chosen, *number));
+        let named: BTreeSet<i32> =
+            each.filter_map(|(topic, number)| Some(leader(topic, number)?.0)).collect();
+        if !named.is_empty() {
+            root.set("NodeEndpoints", endpoints(cx, &named));
         }
     }
-    let response = Struct::new().with(shape.response_topics, topics);
-    match cx {
-        Some(cx) if !named.is_empty() => response.with("NodeEndpoints", endpoints(cx, named)),
-        _ => response,
-    }
+    by_partition(api, shape, scan, chosen, &root, |topic, number| {
+        let entry = partition(shape, scan.partitions[number].index, code);
+        match leader(topic, number) {
+            Some((slot, epoch)) => {
+                let leader = Struct::new().with("LeaderId", slot).with("LeaderEpoch", epoch);
+                entry.with("CurrentLeader", leader)
+            }
+            None => entry,
+        }
+    })
+}
+
+/// An answer for the chosen partitions, or for all, made and written one by one.
+pub(super) fn by_partition(
+    (key, version): (i16, i16),
+    shape: &Partitions,
+    scan: &Scan,
+    chosen: Option<&[usize]>,
+    root: &Struct,
+    mut entry: impl FnMut(&TopicRef, usize) -> Struct,
+) -> Option<Answer> {
+    let pieces = Pieces::new(tables::response(key, version)?, version);
+    let topics = || {
+        let mine = move |(topic, numbers): (_, Range<usize>)| {
+            let count = numbers.clone().filter(|number| is_chosen(chosen, *number)).count();
+            (count > 0).then_some((topic, numbers, count))
+        };
+        scan.by_topic().filter_map(mine)
+    };
+    let body = pieces.root(root, (shape.response_topics, topics().count()), &mut |fields, out| {
+        for (topic, numbers, count) in topics() {
+            let partitions = (shape.response_partitions, count);
+            let answer = merge::topic_entry(shape, topic);
+            pieces.structure(fields, &answer, partitions, out, &mut |fields, out| {
+                let mut mine = numbers.clone().filter(|number| is_chosen(chosen, *number));
+                mine.try_for_each(|number| pieces.element(fields, &entry(topic, number), out))
+            })?;
+        }
+        Ok(())
+    });
+    body.ok().map(Into::into)
 }
 
 /// One partition's entry with an error, and "unknown" wherever the schema's default would claim something.
@@ -114,19 +162,14 @@ pub(super) fn partition(shape: &Partitions, index: i32, code: i16) -> Struct {
         .with("PreferredReadReplica", -1)
 }
 
-fn current_leader(cx: &Context<'_>, topic: &str, partition: i32) -> Option<(i32, Struct)> {
+/// The slot that leads a partition, and its epoch.
+fn current_leader(cx: &Context<'_>, topic: &str, partition: i32) -> Option<(i32, i32)> {
     let known = cx.topology.topics.get(topic)?.partitions.get(usize::try_from(partition).ok()?)?;
-    if known.leader < 0 || known.epoch < 0 {
-        return None;
-    }
-    let slot = cx.slot(known.leader);
-    let leader = Struct::new().with("LeaderId", slot).with("LeaderEpoch", cx.virtual_epoch(known.epoch));
-    Some((slot, leader))
+    let is_known = known.leader >= 0 && known.epoch >= 0;
+    is_known.then(|| (cx.slot(known.leader), cx.virtual_epoch(known.epoch)))
 }
 
-fn endpoints(cx: &Context<'_>, mut slots: Vec<i32>) -> Vec<Struct> {
-    slots.sort_unstable();
-    slots.dedup();
+fn endpoints(cx: &Context<'_>, slots: &BTreeSet<i32>) -> Vec<Struct> {
     let address = |slot: &i32| usize::try_from(*slot).ok().and_then(|s| cx.virtual_cluster.slots.get(s));
     let endpoint = |slot: &i32| {
         let address = address(slot)?;
@@ -136,36 +179,29 @@ fn endpoints(cx: &Context<'_>, mut slots: Vec<i32>) -> Vec<Struct> {
     slots.iter().filter_map(endpoint).collect()
 }
 
-fn by_keys(version: i16, keys: &Keys, scan: &Scan, chosen: Option<&[usize]>, code: i16) -> Option<Struct> {
+fn by_keys(
+    (key, version): (i16, i16),
+    keys: &Keys,
+    scan: &Scan,
+    chosen: Option<&[usize]>,
+    code: i16,
+) -> Option<Answer> {
     if version < keys.error_since {
         return None;
     }
-    let result = |key: &str| Struct::new().with(keys.result_key, key).with("ErrorCode", code);
-    let failed = scan.keys.iter().enumerate().filter(|(i, _)| is_chosen(chosen, *i));
-    let results: Vec<Struct> = failed.map(|(_, key)| result(key)).collect();
-    Some(Struct::new().with(keys.results, results).with("ErrorCode", code))
+    let failed = || scan.keys.iter().enumerate().filter(|(number, _)| is_chosen(chosen, *number));
+    let pieces = Pieces::new(tables::response(key, version)?, version);
+    let root = Struct::new().with("ErrorCode", code);
+    let body = pieces.root(&root, (keys.results, failed().count()), &mut |fields, out| {
+        failed().try_for_each(|(_, key)| {
+            let result = Struct::new().with(keys.result_key, key).with("ErrorCode", code);
+            pieces.element(fields, &result, out)
+        })
+    });
+    body.ok().map(Into::into)
 }
 
 /// Group responses with an error name no generation, producer or member.
 fn no_member(response: Struct) -> Struct {
     response.with("GenerationId", -1).with("ProducerId", -1).with("ProducerEpoch", -1)
-}
-
-/// Takes out what the api's response does not have, so that one builder serves all apis of a shape.
-pub(super) fn fit(fields: &'static [Field], value: &mut Struct) {
-    let strangers: Vec<&'static str> =
-        value.fields().map(|(name, _)| name).filter(|name| !fields.iter().any(|f| f.name == *name)).collect();
-    for name in strangers {
-        value.remove(name);
-    }
-    for field in fields {
-        let inner = field.ty.fields();
-        if inner.is_empty() {
-            continue;
-        }
-        value.structs_mut(field.name).for_each(|item| fit(inner, item));
-        if let Some(nested) = value.get_mut(field.name).and_then(|v| v.as_struct_mut()) {
-            fit(inner, nested);
-        }
-    }
 }

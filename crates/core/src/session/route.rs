@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     Now,
-    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef, transactions},
+    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef, texts::Texts, transactions},
     topology::{CoordinatorKind, NodeId},
 };
 use pointsman_wire::value::Struct;
@@ -19,7 +19,7 @@ pub(super) enum Target {
     Coordinators(BTreeMap<NodeId, Vec<usize>>),
     All(Vec<NodeId>),
     /// Something has to be learned first: coordinators of these keys, or (none) the topology.
-    Unknown(CoordinatorKind, Vec<Box<str>>),
+    Unknown(CoordinatorKind, Texts),
     /// The topology lacks a topic.
     UnknownTopic,
     /// No broker is known at all.
@@ -111,16 +111,17 @@ impl Session {
 
     /// Every live broker that the addressed slot stands for, or without slots every live broker.
     fn behind_slot(&self, exchange: &Exchange, any: NodeId, cx: &Context<'_>) -> Target {
-        let brokers = cx.topology.brokers.len();
-        match self.slot {
-            _ if brokers == 0 => return Target::Whole(any),
-            // More slots than brokers: each broker is asked once.
-            Some(slot) if slot >= brokers => return Target::Answer(Struct::new()),
-            _ => {}
+        if cx.topology.brokers.is_empty() {
+            return Target::Whole(any);
         }
         let all = || cx.topology.brokers.keys().copied().collect();
         let slots = cx.virtual_cluster.slots.len();
-        let mut nodes: Vec<NodeId> = self.slot.map_or_else(all, |slot| cx.topology.brokers_of(slot, slots));
+        let mut nodes: Vec<NodeId> =
+            self.slot.map_or_else(all, |slot| cx.topology.own_brokers_of(slot, slots));
+        if nodes.is_empty() {
+            // More slots than brokers: each broker is asked once.
+            return Target::Answer(Struct::new());
+        }
         let live = |n: &NodeId| cx.topology.brokers.get(n).is_some_and(|b| b.listed);
         nodes.retain(|n| live(n) && !exchange.tried.contains(n));
         match nodes[..] {
@@ -198,12 +199,12 @@ fn coordinators(
 ) -> Target {
     let cell = &cx.active.cluster.topology;
     let mut groups: BTreeMap<NodeId, Vec<usize>> = BTreeMap::new();
-    let mut unknown = Vec::new();
+    let mut unknown = Texts::default();
     for (number, key) in exchange.scan.keys.iter().enumerate() {
         match cell.coordinator(kind, key).filter(|n| cx.topology.brokers.contains_key(n)) {
             Some(node) => groups.entry(node).or_default().push(number),
             None if last_chance => groups.entry(any).or_default().push(number),
-            None => unknown.push(key.clone()),
+            None => unknown.push(key),
         }
     }
     if !unknown.is_empty() {

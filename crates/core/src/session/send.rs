@@ -2,27 +2,37 @@
 
 use super::{
     ExchangeId, Link, Outgoing, Output, Peer, Pending, Purpose, Session,
-    dispatch::{decode_request, is_chosen},
-    exchange::{Merge, Part, State},
+    exchange::{Exchange, Merge, Part, State},
+    layout::{Layout, Names},
+    merge::Answer,
     positions, refuse,
 };
 use crate::{
     Now, limits,
-    rules::{Context, Keys, Partitions, Route, Side, request::Scan},
+    rules::{Context, Route, Side},
     topology::NodeId,
 };
 use bytes::{Bytes, BytesMut};
 use pointsman_wire::{
-    header, tables,
-    value::{self, Struct, Value},
+    cursor::Kind,
+    edit::Editor,
+    error::DecodeError,
+    header,
+    schema::Message,
+    tables::{self, fetch_request as fetch},
+    value::{self, Struct},
+    write::Writer,
 };
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
 /// A split Fetch is answered this long after its own `max.wait` even if a broker is silent.
 const FETCH_GRACE: Duration = Duration::from_millis(100);
+
+const FETCH: i16 = 1;
 
 /// Where the partitions of a request go.
 pub(super) struct Split {
@@ -40,7 +50,7 @@ impl Session {
         const JOIN_GROUP: i16 = 11;
         const LEAVE_GROUP: i16 = 13;
         let joins = self.exchange(id).filter(|e| e.rule.key == JOIN_GROUP);
-        let Some(group) = joins.and_then(|e| e.scan.keys.first().cloned()) else { return };
+        let Some(group) = joins.and_then(|e| e.scan.keys.first().map(str::to_owned)) else { return };
         let Some(cluster) = self.serving(Side::Consume).map(|a| a.cluster.name.clone()) else { return };
         let Some((_, version)) = self.virtual_cluster.offer.apis.get(&LEAVE_GROUP).copied() else { return };
         for ghost in self.members.take_ghosts(&cluster, &group) {
@@ -119,33 +129,33 @@ impl Session {
             self.metrics.splits.add(1);
         }
         let Some(exchange) = self.exchange(id) else { return };
-        let (rule, scan) = (exchange.rule, exchange.scan.clone());
+        let (rule, version) = (exchange.rule, exchange.version);
         let Route::Leaders(shape) = rule.route else { return };
-        let Some(whole) = decode_request(exchange, frame) else { return };
-        let mut known: Vec<Struct> = refused
-            .iter()
-            .map(|(code, chosen)| refuse::partitions(shape, &scan, Some(chosen), *code, Some(cx)))
-            .collect();
+        let scan = std::mem::take(&mut exchange.scan);
+        let api = (rule.key, version);
+        let refuse = |(code, chosen): (&i16, &Vec<usize>)| {
+            refuse::partitions(api, shape, &scan, Some(chosen), *code, Some(cx))
+        };
+        let mut known: Vec<Answer> = refused.iter().filter_map(refuse).collect();
         if !answered.is_empty() {
-            let (ends, moved) = positions::ends_of_older(shape, &scan, &answered, cx);
-            known.push(ends);
+            let (ends, moved) = positions::ends_of_older(api, shape, &scan, &answered, cx);
+            known.extend(ends);
             self.tell_moved(moved, out);
         }
         self.metrics.epochs_answered.add(answered.len() as u64);
-        let brokers = groups.len();
-        let bodies: Vec<(Part, Struct)> = groups
-            .into_iter()
-            .map(|(node, chosen)| {
-                let mut body = only_partitions(&whole, shape, &scan, &chosen);
-                if rule.key == 1 {
-                    as_poll(&mut body, brokers);
-                }
-                (Part { node, chosen }, body)
-            })
-            .collect();
+        let Some(exchange) = self.exchange(id) else { return };
+        exchange.scan = scan;
+        let names = Names { items: shape.topics, entries: shape.partitions, ..Names::default() };
+        let Ok(whole) = Whole::read(exchange, frame, names, groups.len()) else { return };
+        let parts = groups.into_iter().map(|(node, chosen)| {
+            let mut body = Vec::new();
+            whole.layout.with_entries(&whole.body, &chosen, &mut body);
+            (Part { node, chosen }, body)
+        });
+        let scan = &exchange.scan;
         let wait = u64::try_from(scan.fetch.max_wait_ms.max(0)).unwrap_or(0);
         let deadline = (rule.key == 1).then(|| now + Duration::from_millis(wait) + FETCH_GRACE);
-        self.send_parts(id, frame, bodies, known, deadline, now, out);
+        self.send_parts(id, whole.header, parts, known, deadline, now, out);
     }
 
     pub(super) fn split_keys(
@@ -159,39 +169,38 @@ impl Session {
         self.metrics.splits.add(1);
         let Some(exchange) = self.exchange(id) else { return };
         let Route::Coordinators(_, keys) = exchange.rule.route else { return };
-        let Some(whole) = decode_request(exchange, frame) else { return };
-        let scan = &exchange.scan;
-        let body = |(node, chosen): (NodeId, Vec<usize>)| {
-            let body = only_keys(&whole, keys, scan, &chosen);
+        let names = Names { items: keys.keys, ..Names::default() };
+        let Ok(whole) = Whole::read(exchange, frame, names, groups.len()) else { return };
+        let parts = groups.into_iter().map(|(node, chosen)| {
+            let mut body = Vec::new();
+            whole.layout.with_items(&whole.body, &chosen, &mut body);
             (Part { node, chosen }, body)
-        };
-        let bodies = groups.into_iter().map(body).collect();
-        self.send_parts(id, frame, bodies, Vec::new(), None, now, out);
+        });
+        self.send_parts(id, whole.header, parts, Vec::new(), None, now, out);
     }
 
     pub(super) fn send_all(&mut self, id: ExchangeId, frame: &[u8], nodes: Vec<NodeId>, out: &mut Output) {
-        let Some(exchange) = self.exchange(id) else { return };
-        let Some(whole) = decode_request(exchange, frame) else { return };
-        let part = |node| Part { node, chosen: Vec::new() };
-        let bodies = nodes.into_iter().map(|node| (part(node), whole.clone())).collect();
-        self.send_parts(id, frame, bodies, Vec::new(), None, Now::ZERO, out);
+        let Ok(header) = header::request_header(&frame[4..]).map(|h| 4 + h.len) else { return };
+        let (header, body) = frame.split_at(header);
+        let parts = nodes.into_iter().map(|node| (Part { node, chosen: Vec::new() }, body.to_vec()));
+        self.send_parts(id, header, parts, Vec::new(), None, Now::ZERO, out);
     }
 
-    /// `parts` are the answers that are known already. Parts get the header of the client's `frame`: quotas go by the client id.
+    /// `known` are the answers that are known already. Parts get the client's `header`: quotas go by the client id.
     #[allow(clippy::too_many_arguments, reason = "the one place where all kinds of splits come together")]
     fn send_parts(
         &mut self,
         id: ExchangeId,
-        frame: &[u8],
-        bodies: Vec<(Part, Struct)>,
-        parts: Vec<Struct>,
+        header: &[u8],
+        parts: impl Iterator<Item = (Part, Vec<u8>)>,
+        known: Vec<Answer>,
         deadline: Option<Now>,
         now: Now,
         out: &mut Output,
     ) {
-        let mut merge = Merge { outstanding: VecDeque::new(), parts, deadline, open: false };
-        for (part, body) in bodies {
-            self.send_part(id, frame, part, &body, &mut merge, out);
+        let mut merge = Merge { outstanding: VecDeque::new(), parts: known, deadline, open: false };
+        for (part, body) in parts {
+            self.send_part(id, header, part, &body, &mut merge, out);
         }
         if let Some(exchange) = self.exchange(id) {
             exchange.tried.extend(merge.outstanding.iter().map(|p| p.node));
@@ -204,19 +213,19 @@ impl Session {
     fn send_part(
         &mut self,
         id: ExchangeId,
-        whole: &[u8],
+        header: &[u8],
         part: Part,
-        body: &Struct,
+        body: &[u8],
         merge: &mut Merge,
         out: &mut Output,
     ) {
         let Some(to) = self.peer(id, part.node) else { return };
         let Some(exchange) = self.exchange(id) else { return };
-        let (key, version, answered) = (exchange.rule.key, exchange.version, !exchange.scan.no_response);
+        let (key, answered) = (exchange.rule.key, !exchange.scan.no_response);
         let link = self.links.entry(to).or_default();
         link.unanswered |= !answered;
         let correlation = link.next();
-        let Some(frame) = part_frame(whole, key, version, correlation, body) else { return };
+        let frame = part_frame(header, correlation, body);
         let poll = (key == 1).then(|| frame.slice(12..));
         match poll.as_ref().and_then(|p| link.take_poll(p, id)) {
             Some(Poll::Answered(answer)) => return merge.parts.push(answer),
@@ -231,20 +240,48 @@ impl Session {
     }
 }
 
-/// A frame with the header of `whole` and another body.
-fn part_frame(whole: &[u8], key: i16, version: i16, correlation: i32, body: &Struct) -> Option<Bytes> {
-    let header = header::request_header(&whole[4..]).ok()?.len;
-    let mut frame = whole[..4 + header].to_vec();
-    value::encode(tables::request(key, version)?, version, body, &mut frame).ok()?;
-    let size = u32::try_from(frame.len() - 4).ok()?;
+/// A frame with the client's header and another body.
+fn part_frame(header: &[u8], correlation: i32, body: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(header.len() + body.len());
+    frame.extend_from_slice(header);
+    frame.extend_from_slice(body);
+    let size = u32::try_from(frame.len() - 4).unwrap_or(u32::MAX);
     frame[..4].copy_from_slice(&size.to_be_bytes());
     frame[8..12].copy_from_slice(&correlation.to_be_bytes());
-    Some(frame.into())
+    frame.into()
+}
+
+/// A request that parts are cut from.
+struct Whole<'a> {
+    /// The client's header, size included.
+    header: &'a [u8],
+    body: Cow<'a, [u8]>,
+    layout: Layout,
+}
+
+impl<'a> Whole<'a> {
+    fn read(exchange: &Exchange, frame: &'a [u8], names: Names, parts: usize) -> Result<Self, DecodeError> {
+        let (key, version) = (exchange.rule.key, exchange.version);
+        let message =
+            tables::request(key, version).ok_or(DecodeError::UnsupportedVersion { key, version })?;
+        let (header, body) = frame.split_at(4 + header::request_header(&frame[4..])?.len);
+        let body = match key {
+            FETCH => Cow::Owned(as_poll(message, version, body, parts)?),
+            _ => Cow::Borrowed(body),
+        };
+        let layout = Layout::read(message, version, &body, names)?;
+        debug_assert_eq!(
+            layout.len(),
+            exchange.scan.partitions.len().max(exchange.scan.keys.len()),
+            "the scan saw every partition and key"
+        );
+        Ok(Self { header, body, layout })
+    }
 }
 
 /// A poll that a split Fetch can take over.
 enum Poll {
-    Answered(Struct),
+    Answered(Answer),
     UnderWay,
 }
 
@@ -276,52 +313,39 @@ impl Link {
     }
 }
 
-/// The request with the chosen partitions only.
-fn only_partitions(whole: &Struct, shape: &Partitions, scan: &Scan, chosen: &[usize]) -> Struct {
-    let mut number = 0;
-    let mut topics: Vec<Value> = Vec::new();
-    for topic in whole.structs(shape.topics) {
-        let mut kept: Vec<Value> = Vec::new();
-        for partition in topic.array(shape.partitions) {
-            if is_chosen(Some(chosen), number) {
-                kept.push(partition.clone());
-            }
-            number += 1;
-        }
-        if !kept.is_empty() {
-            topics.push(Value::Struct(without(topic, shape.partitions).with(shape.partitions, kept)));
-        }
-    }
-    debug_assert_eq!(number, scan.partitions.len(), "the scan saw every partition");
-    without(whole, shape.topics).with(shape.topics, topics)
-}
-
-/// A part of a Fetch: without a session, answered by its broker as soon as there is anything, and with its share of the bytes,
+/// A Fetch as its parts are: without a session, answered by its broker as soon as there is anything, and with a share of the bytes,
 /// because parts are collected.
-fn as_poll(part: &mut Struct, brokers: usize) {
-    let brokers = i32::try_from(brokers).unwrap_or(i32::MAX).max(1);
-    part.set("SessionId", 0);
-    part.set("SessionEpoch", -1);
-    part.set("ForgottenTopicsData", Vec::<Value>::new());
-    part.set("MinBytes", part.i32("MinBytes").min(1));
-    part.set("MaxBytes", part.i32("MaxBytes").min(limits::SPLIT_FETCH) / brokers);
-}
-
-/// A copy without one field, which may be large.
-fn without(whole: &Struct, field: &str) -> Struct {
-    let mut copy = Struct::new();
-    whole.fields().filter(|(name, _)| *name != field).for_each(|(name, value)| copy.set(name, value.clone()));
-    whole.unknown_tags().iter().for_each(|(tag, value)| copy.set_unknown_tag(*tag, value.clone()));
-    copy
-}
-
-fn only_keys(whole: &Struct, keys: &Keys, scan: &Scan, chosen: &[usize]) -> Struct {
-    let wanted: HashSet<&str> = chosen.iter().map(|i| &*scan.keys[*i]).collect();
-    let is_wanted = |value: &&Value| match value {
-        Value::String(key) => wanted.contains(key.as_str()),
-        Value::Struct(item) => wanted.contains(item.str(keys.key)),
-        _ => false,
-    };
-    let kept: Vec<Value> = whole.array(keys.keys).iter().filter(is_wanted).cloned().collect();
-    without(whole, keys.keys).with(keys.keys, kept)
+fn as_poll(
+    message: &'static Message,
+    version: i16,
+    body: &[u8],
+    parts: usize,
+) -> Result<Vec<u8>, DecodeError> {
+    let parts = i32::try_from(parts).unwrap_or(i32::MAX).max(1);
+    let mut editor = Editor::new();
+    // Of the array that is emptied.
+    let mut forgotten = None;
+    let edits = editor.edit(message, version, body, |event, bytes, edits| {
+        let number = || bytes.try_into().map_or(0, i32::from_be_bytes);
+        let put = match event.field.id {
+            fetch::SESSION_ID => 0,
+            fetch::SESSION_EPOCH => -1,
+            fetch::MIN_BYTES => number().min(1),
+            fetch::MAX_BYTES => number().min(limits::SPLIT_FETCH) / parts,
+            fetch::FORGOTTEN_TOPICS_DATA if matches!(event.kind, Kind::ArrayStart { .. }) => {
+                return forgotten = Some(event.at);
+            }
+            fetch::FORGOTTEN_TOPICS_DATA if matches!(event.kind, Kind::ArrayEnd) => {
+                let mut empty = Vec::new();
+                Writer::new(&mut empty).array_len(Some(0), message.is_flexible(version));
+                let from = forgotten.unwrap_or(event.at);
+                return edits.replace(from, event.at - from, &empty);
+            }
+            _ => return,
+        };
+        edits.replace(event.at, event.len, &put.to_be_bytes());
+    })?;
+    let mut poll = Vec::with_capacity(edits.new_len(body.len()));
+    edits.apply(body, &mut poll);
+    Ok(poll)
 }

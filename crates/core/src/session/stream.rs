@@ -49,8 +49,13 @@ impl Session {
             let part_of_fetch = pending.is_some_and(|p| {
                 matches!(&p.purpose, Purpose::Exchange { poll: Some(_), .. } | Purpose::Spare { .. })
             });
+            let waits = self.held >= limits::HELD && exchange.is_some_and(|id| !self.is_first(id));
             let max = if part_of_fetch { limits::MAX_REQUEST } else { limits::MAX_CONTROL_RESPONSE };
-            return if size > max { Intake::TooLarge } else { Intake::Collect };
+            return match size {
+                _ if size > max => Intake::TooLarge,
+                _ if waits => Intake::Wait,
+                _ => Intake::Collect,
+            };
         }
         match size {
             _ if size <= limits::COLLECT_RESPONSE => Intake::Collect,

@@ -72,13 +72,16 @@ impl Session {
             Some(producer) if members.commits.in_doubt(producer) => transactions::in_doubt(version),
             _ => transactions::lost(key, version),
         };
-        let body = match rule.fail {
+        let each = match rule.fail {
             Fail::Partitions(shape, _) if !scan.partitions.is_empty() => {
-                refuse::partitions(shape, scan, None, code, None)
+                refuse::partitions((key, version), shape, scan, None, code, None)
             }
-            _ => Struct::new().with("ErrorCode", code),
+            _ => None,
         };
-        self.answer(id, body, out);
+        match each {
+            Some(body) => self.answer_with(id, &body, out),
+            None => self.answer(id, &Struct::new().with("ErrorCode", code), out),
+        }
         if key == ADD_PARTITIONS_TO_TXN && self.exchanges.len() == 1 {
             wake(out);
         }
@@ -92,7 +95,7 @@ impl Session {
             .with("ErrorCode", transactions::TRANSACTIONAL_ID_AUTHORIZATION_FAILED)
             .with("ProducerId", -1)
             .with("ProducerEpoch", -1);
-        self.answer(id, body, out);
+        self.answer(id, &body, out);
         out.signals.push(Signal::TransactionsRefused { virtual_cluster: self.virtual_cluster.name.clone() });
     }
 
@@ -105,13 +108,13 @@ impl Session {
         let client = client.and_then(|id| std::str::from_utf8(id).ok());
         let exchange = self.exchange(id)?;
         let body = Struct::new()
-            .with("TransactionalId", exchange.scan.keys.first().map_or("", |key| key))
+            .with("TransactionalId", exchange.scan.keys.first().unwrap_or_default())
             .with("TransactionTimeoutMs", timeout)
             .with("ProducerId", -1)
             .with("ProducerEpoch", -1);
         let request = value::encode_request(INIT_PRODUCER_ID, offered, 0, client, &body);
         let (Ok(request), Some(rule)) = (request, rules::rule(INIT_PRODUCER_ID)) else {
-            self.answer(id, Struct::new(), out);
+            self.answer(id, &Struct::new(), out);
             return None;
         };
         exchange.stands_for = Some((exchange.rule.key, exchange.version));

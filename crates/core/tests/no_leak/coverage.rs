@@ -38,6 +38,8 @@ const TAIL: &str = "
 ## What is special
 
 - A node id that is no slot names nobody: brokers get −1, never the id of a broker that happens to have that number.
+- A broker keeps its slot for as long as it is known (`forget_after`), whoever comes or goes, and over a restart with the state file: a
+  slot in a request names the same broker as before. A new broker takes the lowest place that no known one has.
 - Where brokers outnumber slots, several brokers share one: a slot in a request names the first of them, ListGroups and
   ListTransactions ask all of them. Where slots outnumber brokers, only one slot lists what a broker has.
 - Log directories are those of the broker behind the slot that the client is connected to. With one port for all slots that cannot be

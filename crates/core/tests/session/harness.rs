@@ -42,7 +42,8 @@ pub(crate) struct Sent {
     pub(crate) correlation: i32,
     pub(crate) client_id: Option<String>,
     pub(crate) body: Struct,
-
+    /// Bytes of its frame.
+    pub(crate) len: usize,
     pub(crate) answered: bool,
 }
 
@@ -503,5 +504,6 @@ fn decode(outgoing: &Outgoing) -> Sent {
         value::decode_request(&outgoing.frame.slice(4..)).expect("a broker can decode it");
     let (to, answered) = (outgoing.to, outgoing.answered);
     let node = to.node;
-    Sent { to, node, key, version, correlation, client_id, body, answered }
+    let len = outgoing.frame.len();
+    Sent { to, node, key, version, correlation, client_id, body, len, answered }
 }

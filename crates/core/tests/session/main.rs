@@ -4,6 +4,7 @@
 
 mod allocations;
 mod bodies;
+mod bound;
 mod coordinators;
 #[path = "../../../wire/tests/common/counting.rs"]
 mod counting;

@@ -92,6 +92,47 @@ fn a_broker_that_is_gone_keeps_its_slot_until_it_is_forgotten() {
     assert_eq!(shown(&mut rig, &[3, 4]), [2, 0]);
 }
 
+/// The broker that a request to describe the configurations of a slot's broker goes to, and the one that it names.
+fn described(rig: &mut Rig, slot: i32) -> (NodeId, String) {
+    let resource = Struct::new().with("ResourceType", 4).with("ResourceName", slot.to_string());
+    rig.ask(32, 4, &Struct::new().with("Resources", vec![resource]));
+    let sent = rig.sent_one();
+    let named = sent.body.structs("Resources").next().expect("one").str("ResourceName").to_owned();
+    (sent.node, named)
+}
+
+#[test]
+fn a_new_broker_with_a_lower_id_moves_nobody_to_another_slot() {
+    let primary = with_brokers(&[5, 6, 7]);
+    let mut rig = Rig::with(primary.clone(), Some(0));
+    assert_eq!(shown(&mut rig, &[5, 6, 7]), [0, 1, 2]);
+    // when
+    merge(&primary, &[1, 5, 6, 7]);
+    rig.tick();
+    // then
+    assert_eq!(shown(&mut rig, &[5, 6, 7, 1]), [0, 1, 2, 0]);
+    assert_eq!(assigned(&mut rig, &[0, 1, 2]), [5, 6, 7]);
+    assert_eq!(described(&mut rig, 1), (6, "6".into()));
+}
+
+#[test]
+fn the_slot_of_a_forgotten_broker_is_its_own_until_a_new_one_takes_it() {
+    let primary = with_brokers(&[5, 6, 7]);
+    let mut rig = Rig::with(primary.clone(), Some(1));
+    merge(&primary, &[5, 7]);
+    primary.topology.forget_brokers(Now::MAX);
+    rig.tick();
+    assert_eq!(shown(&mut rig, &[5, 7]), [0, 2]);
+    rig.ask(16, 4, &Struct::new());
+    assert!(rig.sent().is_empty() && rig.reply().array("Groups").is_empty(), "nobody is behind slot 1");
+    // when
+    merge(&primary, &[5, 7, 9]);
+    rig.tick();
+    // then
+    assert_eq!(shown(&mut rig, &[5, 7, 9]), [0, 2, 1]);
+    assert_eq!(described(&mut rig, 1), (9, "9".into()));
+}
+
 #[test]
 fn a_number_that_is_no_slot_names_nobody_and_not_the_broker_that_has_it() {
     let mut rig = Rig::new();

@@ -107,7 +107,7 @@ impl Connection {
         if size > limits::MAX_CONTROL_REQUEST {
             let most = limits::MAX_CONTROL_REQUEST;
             let detail = format!("{size} bytes for api key {key}; only Produce may exceed {most}");
-            self.close(CloseReason::BadRequest, detail);
+            self.close(CloseReason::TooLarge, detail);
             return false;
         }
         if self.input.len() < size + 4 {

@@ -14,7 +14,10 @@ use pointsman_sandbox::{
     ClusterSpec,
     client::{Admin, ClientConfig, Producer, ProducerConfig, connection::Connection},
 };
-use pointsman_wire::value::{Struct, Value};
+use pointsman_wire::{
+    tables,
+    value::{self, Struct, Value},
+};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -204,8 +207,10 @@ async fn observed(name: &str, cluster: &pointsman_sandbox::Cluster) -> Arc<Clust
     let connection = open(&addresses(cluster)[0]).await;
     let all = Struct::new().with("Topics", Value::Null);
     let told = connection.call(METADATA, 12, &all).await.expect("metadata");
-    let topology = TopologyCell::default();
-    topology.merge(&rules::observe(&told, true), Now::ZERO);
+    let (topology, mut body) = (TopologyCell::default(), Vec::new());
+    let message = tables::response(METADATA, 12).expect("a version of the tables");
+    value::encode(message, 12, &told, &mut body).expect("what was decoded");
+    topology.merge(&rules::observe(12, &body, true).expect("metadata"), Now::ZERO);
     let bootstrap =
         cluster.addresses().into_iter().map(|a| Address { host: "127.0.0.1".into(), port: a.port() });
     Arc::new(Cluster {

@@ -19,8 +19,7 @@ pub fn encode(
     value: &Struct,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    let encoder = Encoder { message: message.name, version, flexible: message.is_flexible(version) };
-    encoder.structure(message.fields, value, out)
+    Encoder::new(message, version, false).structure(message.fields, value, out)
 }
 
 /// A whole request frame, size prefix included.
@@ -30,6 +29,32 @@ pub fn encode_request(
     correlation_id: i32,
     client_id: Option<&str>,
     value: &Struct,
+) -> Result<Vec<u8>, EncodeError> {
+    let mut out = request_header(key, version, correlation_id, client_id)?;
+    let message = tables::request(key, version).ok_or(EncodeError::UnsupportedVersion { key, version })?;
+    encode(message, version, value, &mut out)?;
+    with_size(out)
+}
+
+/// The same around a body that is encoded already.
+pub fn request_frame(
+    key: i16,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<u8>, EncodeError> {
+    let mut out = request_header(key, version, correlation_id, client_id)?;
+    out.reserve_exact(body.len());
+    out.extend_from_slice(body);
+    with_size(out)
+}
+
+fn request_header(
+    key: i16,
+    version: i16,
+    correlation_id: i32,
+    client_id: Option<&str>,
 ) -> Result<Vec<u8>, EncodeError> {
     let message = tables::request(key, version).ok_or(EncodeError::UnsupportedVersion { key, version })?;
     if let Some(length) = client_id.map(str::len).filter(|length| i16::try_from(*length).is_err()) {
@@ -42,8 +67,7 @@ pub fn encode_request(
     writer.i32(correlation_id);
     writer.nullable_string(client_id, false);
     writer.no_tags(message.is_flexible(version));
-    encode(message, version, value, &mut out)?;
-    with_size(out)
+    Ok(out)
 }
 
 /// A whole response frame, size prefix included, with the header that belongs to (key, version).
@@ -54,12 +78,30 @@ pub fn encode_response(
     value: &Struct,
 ) -> Result<Vec<u8>, EncodeError> {
     let message = tables::response(key, version).ok_or(EncodeError::UnsupportedVersion { key, version })?;
+    let mut out = response_header(key, version, correlation_id);
+    encode(message, version, value, &mut out)?;
+    with_size(out)
+}
+
+/// The same around a body that is encoded already.
+pub fn response_frame(
+    key: i16,
+    version: i16,
+    correlation_id: i32,
+    body: &[u8],
+) -> Result<Vec<u8>, EncodeError> {
+    let mut out = response_header(key, version, correlation_id);
+    out.reserve_exact(body.len());
+    out.extend_from_slice(body);
+    with_size(out)
+}
+
+fn response_header(key: i16, version: i16, correlation_id: i32) -> Vec<u8> {
     let mut out = vec![0; 4];
     let mut writer = Writer::new(&mut out);
     writer.i32(correlation_id);
     writer.no_tags(response_header_len(key, version) == HeaderKind::V1);
-    encode(message, version, value, &mut out)?;
-    with_size(out)
+    out
 }
 
 fn with_size(mut frame: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
@@ -69,20 +111,26 @@ fn with_size(mut frame: Vec<u8>) -> Result<Vec<u8>, EncodeError> {
     Ok(frame)
 }
 
-struct Encoder {
+pub(super) struct Encoder {
     message: &'static str,
-    version: i16,
-    flexible: bool,
+    pub(super) version: i16,
+    pub(super) flexible: bool,
+    /// Names that the message does not have are left out, not refused.
+    lenient: bool,
 }
 
 impl Encoder {
-    fn structure(
+    pub(super) const fn new(message: &'static Message, version: i16, lenient: bool) -> Self {
+        Self { message: message.name, version, flexible: message.is_flexible(version), lenient }
+    }
+
+    pub(super) fn structure(
         &self,
         fields: &'static [Field],
         value: &Struct,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        for (name, _) in &value.fields {
+        for (name, _) in value.fields.iter().filter(|_| !self.lenient) {
             if !fields.iter().any(|field| field.name == *name) {
                 return Err(EncodeError::UnknownField { message: self.message, field: name });
             }
@@ -94,7 +142,7 @@ impl Encoder {
     }
 
     /// The value, or the default when absent.
-    fn field(
+    pub(super) fn field(
         &self,
         field: &'static Field,
         value: Option<&Value>,
@@ -152,7 +200,12 @@ impl Encoder {
     }
 
     /// The tag section: known tags that are not at their default, and unknown ones, in ascending order.
-    fn tags(&self, fields: &'static [Field], value: &Struct, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+    pub(super) fn tags(
+        &self,
+        fields: &'static [Field],
+        value: &Struct,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let mut tags: Vec<(u32, Bytes)> = value.unknown_tags().to_vec();
         for field in fields {
             let (Some(tag), Some(value)) = (field.tag_in(self.version), value.entry(field.name)) else {
@@ -214,7 +267,7 @@ impl Encoder {
     }
 }
 
-fn fits(field: &Field, length: usize, max: usize) -> Result<(), EncodeError> {
+pub(super) fn fits(field: &Field, length: usize, max: usize) -> Result<(), EncodeError> {
     if length > max { Err(EncodeError::TooLong { field: field.name, length }) } else { Ok(()) }
 }
 
