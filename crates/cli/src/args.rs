@@ -214,9 +214,6 @@ fn parse_demo(parser: &mut lexopt::Parser) -> Result<Command, lexopt::Error> {
             other => return Err(other.unexpected()),
         }
     }
-    if args.passthrough && args.kafka {
-        return Err("--passthrough goes with the sandbox, not with --kafka".into());
-    }
     Ok(Command::Demo(args))
 }
 
@@ -324,12 +321,13 @@ and a consumer group. In a terminal, watch them live and break things by key. Ot
 plays by itself: two brokers die, a third one (failover), all come back (failback); then what was
 acknowledged is compared with the logs of both clusters.
 
-Usage: pointsman demo [--kafka | --passthrough] [--headless] [--json]
+Usage: pointsman demo [--kafka] [--passthrough] [--headless] [--json]
 
 Options:
       --kafka     Real Apache Kafka instead of the sandbox in this process; needs Java 17 or later
                   and, the first time, Maven
-      --passthrough  Pointsman only forwards bytes, and the brokers advertise it; with the sandbox
+      --passthrough  Pointsman only forwards bytes, and the brokers advertise it. With --kafka they
+                  speak TLS, and the story goes on: recovery mode, then no cluster at all
       --headless  Play by itself and end, also in a terminal
       --json      The same, and print one JSON object at the end
   -h, --help      Print this help
@@ -368,7 +366,8 @@ mod tests {
         assert_eq!(of("demo --kafka --headless --json"), Ok(demo(true, true, true)));
         let passthrough = DemoArgs { passthrough: true, ..DemoArgs::default() };
         assert_eq!(of("demo --passthrough"), Ok(Command::Demo(passthrough)));
-        assert!(of("demo --passthrough --kafka").is_err());
+        let both = DemoArgs { passthrough: true, kafka: true, ..DemoArgs::default() };
+        assert_eq!(of("demo --passthrough --kafka"), Ok(Command::Demo(both)));
         assert_eq!(of("demo"), Ok(demo(false, false, false)));
         assert_eq!(of("top --admin=h:1"), Ok(Command::Top { admin: "h:1".into() }));
         assert_eq!(of("--version"), Ok(Command::Version));

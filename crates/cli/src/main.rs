@@ -70,7 +70,8 @@ fn say(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Each line says whose it is, as with every other command.
 fn fail(text: &str) -> ExitCode {
-    eprintln!("{text}");
+    text.lines().for_each(|line| eprintln!("pointsman: {line}"));
     ExitCode::FAILURE
 }

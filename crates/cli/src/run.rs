@@ -38,10 +38,7 @@ pub(crate) fn run(file: &Path) -> ExitCode {
         .and_then(|runtime| runtime.block_on(serve(file)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("pointsman: {why}");
-            ExitCode::FAILURE
-        }
+        Err(why) => crate::fail(&why),
     }
 }
 

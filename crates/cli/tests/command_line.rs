@@ -59,7 +59,7 @@ fn check_of_a_faulty_file_prints_every_fault_and_exits_with_1() {
     assert!(output.stdout.is_empty(), "{output:?}");
     let lines: Vec<&str> = text(&output.stderr).lines().collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
-    assert!(lines.iter().all(|line| line.starts_with(&format!("{}:", file.path()))), "{lines:?}");
+    assert!(lines.iter().all(|line| line.starts_with(&format!("pointsman: {}:", file.path()))), "{lines:?}");
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn check_of_a_missing_file_names_it_and_exits_with_1() {
     let output = pointsman(&["check", "-c", "no-such-file.yaml"]);
 
     assert_eq!(output.status.code(), Some(1));
-    let expected = "no-such-file.yaml: the configuration file cannot be read: No such file or directory";
+    let expected =
+        "pointsman: no-such-file.yaml: the configuration file cannot be read: No such file or directory";
     assert!(text(&output.stderr).starts_with(expected), "{output:?}");
 }
 

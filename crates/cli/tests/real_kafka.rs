@@ -5,24 +5,28 @@ mod support;
 use pointsman_testkit::{
     clients::{ClientKind, Driver, DriverSpec, Event, Mode, install},
     drill::{self, Options},
-    kafka::{Cluster, ClusterSpec},
+    kafka::{Cluster, ClusterSpec, free_ports},
     log::ClusterLog,
     process::wait_for,
     skip::{kafka_or_skip, skipped},
 };
 use std::{
     collections::HashSet,
+    fs,
+    path::Path,
     process::Command,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
-use support::{BINARY, Listen, Proxy, servers};
+use support::{BINARY, Listen, Proxy, Scratch, servers};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// Acknowledgements that are looked for in a log: five of each partition.
+const LAST: usize = 30;
 /// Brokers are heavy: one test at a time.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -133,6 +137,103 @@ fn the_demo_keeps_its_promises() {
     let json: serde_json::Value =
         serde_json::from_slice(&output.stdout).expect("one JSON object, and nothing else");
     assert_eq!((&json["lost"], &json["minority_loss_switched"]), (&0.into(), &false.into()), "{json}");
+}
+
+/// Certificates that `pointsman certs` made for one host, and by which clients know it.
+fn certificates(directory: &Path) -> String {
+    let arguments = ["certs", "--broker", "127.0.0.1", "--proxy", "localhost", "--out"];
+    let made = Command::new(BINARY).args(arguments).arg(directory).output().expect("it starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    fs::read_to_string(directory.join("127.0.0.1.keystore.pem")).expect("a keystore")
+}
+
+/// What a library must be told to speak TLS.
+fn trust(kind: ClientKind, ca: &Path) -> Vec<(String, String)> {
+    let ca = ca.display().to_string();
+    let settings = match kind {
+        ClientKind::Java => [
+            ("security.protocol", "SSL".to_owned()),
+            ("ssl.truststore.type", "PEM".to_owned()),
+            ("ssl.truststore.location", ca),
+        ]
+        .to_vec(),
+        _ => [("security.protocol", "ssl".to_owned()), ("ssl.ca.location", ca)].to_vec(),
+    };
+    settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// TLS ends at the brokers, which have Pointsman's name in their certificates; Pointsman moves bytes that it cannot read.
+#[test]
+fn clients_that_speak_tls_with_their_brokers_follow_a_failover_behind_passthrough() {
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let test = "clients_that_speak_tls_with_their_brokers_follow_a_failover_behind_passthrough";
+    let Some(kafka) = kafka_or_skip(test) else { return };
+    let (scratch, ports) = (Scratch::new(), free_ports(3).expect("ports"));
+    let keystore = certificates(&scratch.0);
+    let spec = |name, brokers| ClusterSpec {
+        advertised: ports.iter().take(brokers).map(|port| format!("localhost:{port}")).collect(),
+        keystores: vec![keystore.clone(); brokers],
+        ..ClusterSpec::new(name, brokers)
+    };
+    let mut primary = Cluster::spawn(&kafka, spec("primary", 3)).expect("a primary");
+    let mut secondary = Cluster::spawn(&kafka, spec("secondary", 1)).expect("a secondary");
+    primary.wait_ready().expect("the primary is ready");
+    secondary.wait_ready().expect("the secondary is ready");
+    primary.create_topic("secret", 6, 3, &[]).expect("a topic");
+    secondary.create_topic("secret", 6, 1, &[]).expect("a topic");
+    let front = |cluster: &Cluster| {
+        let servers: Vec<String> = cluster.front().iter().map(ToString::to_string).collect();
+        format!("{{ bootstrap_servers: [{}], health: {{ probe: tcp }} }}", servers.join(", "))
+    };
+    let proxy = Proxy::start_on(ports.clone(), |admin| {
+        format!(
+            "admin: {{ listen: 127.0.0.1:{admin} }}\nclusters:\n  primary: {}\n  secondary: {}\nvirtual_clusters:\n  \
+             main: {{ mode: passthrough, listen: 127.0.0.1:{}-{}, chain: [primary, secondary] }}\n",
+            front(&primary),
+            front(&secondary),
+            ports[0],
+            ports[2]
+        )
+    });
+    proxy.wait_active("primary", LIMIT);
+    let mut producers = Vec::new();
+    for kind in [ClientKind::Java, ClientKind::Librdkafka] {
+        match install(kind) {
+            Ok(program) => {
+                let bootstrap = format!("localhost:{}", ports[0]);
+                let mut spec = DriverSpec::new(Mode::Produce, kind.name(), &bootstrap, "secret");
+                spec.settings.extend(trust(kind, &scratch.0.join("ca.pem")));
+                producers.push(Driver::start(&program, &spec).expect("a producer"));
+            }
+            Err(reason) => skipped(kind.name(), &reason),
+        }
+    }
+    for producer in &producers {
+        producer.wait(LIMIT, |e| partitions(e) == 6).expect("every partition is acknowledged, over TLS");
+    }
+
+    primary.kill(&[0, 1]);
+    proxy.wait_active("secondary", LIMIT);
+
+    let moved = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_nanos();
+    let since = |events: &[Event]| -> Vec<Event> {
+        let late = |e: &&Event| matches!(e, Event::Ack { t, .. } if u128::from(*t) >= moved);
+        events.iter().filter(late).cloned().collect()
+    };
+    for producer in &producers {
+        let served = |e: &[Event]| partitions(&since(e)) == 6 && since(e).len() >= 2 * LAST;
+        producer.wait(LIMIT, served).expect("every partition is acknowledged again");
+    }
+    let acked: Vec<(String, Vec<Event>)> =
+        producers.into_iter().map(|p| (p.client().to_owned(), p.finish(LIMIT))).collect();
+    let log = ClusterLog::read(&kafka, &secondary, "secret").expect("the log");
+    for (client, events) in acked {
+        // An acknowledgement of the primary may still have been on its way within the client.
+        for event in since(&events).into_iter().rev().take(LAST) {
+            let Event::Ack { seq, .. } = event else { continue };
+            assert_eq!(log.copies(&format!("{client}-{seq}")), 1, "{client}: record {seq}\n{}", proxy.log());
+        }
+    }
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub enum CallError {
     Resolve(io::Error),
     /// The connection failed or ended.
     Io(io::Error),
+    /// The two sides could not agree on TLS: why, and what to do.
+    Tls(String),
     /// What came is not what the protocol says.
     Protocol(String),
     /// The broker answered with this error code.
@@ -74,6 +76,7 @@ impl fmt::Display for CallError {
             Self::Resolve(e) => write!(f, "the name does not resolve: {e}"),
             Self::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => f.write_str("connection closed"),
             Self::Io(e) => write!(f, "{e}"),
+            Self::Tls(why) => write!(f, "TLS: {why}"),
             Self::Protocol(what) => write!(f, "unexpected answer: {what}"),
             Self::Code(code) => write!(f, "error code {code}"),
         }

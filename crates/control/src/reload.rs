@@ -2,7 +2,10 @@
 //!
 //! Asked for by SIGHUP and by `POST /v1/config/reload`. Whatever goes wrong, what is in force stays in force.
 
-use crate::handle::{Applied, Gone, Handle};
+use crate::{
+    handle::{Applied, Gone, Handle},
+    probe,
+};
 use pointsman_core::{
     config::{Config, ConfigErrors},
     limits,
@@ -41,7 +44,7 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Reads and parses a configuration file.
+/// Reads and parses a configuration file, and looks into the files with certificates that it names.
 ///
 /// # Errors
 /// It cannot be read, or it has faults: then all of them.
@@ -51,7 +54,12 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     let text = String::from_utf8(bytes)
         .map_err(|_| unreadable(io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text")))?;
     let base_dir = path.parent().unwrap_or(Path::new(""));
-    Config::parse(&text, &path.display().to_string(), base_dir).map_err(LoadError::Invalid)
+    let name = path.display().to_string();
+    let config = Config::parse(&text, &name, base_dir).map_err(LoadError::Invalid)?;
+    match probe::tls::faults(&config, &text, &name) {
+        faults if faults.is_empty() => Ok(config),
+        faults => Err(LoadError::Invalid(ConfigErrors(faults))),
+    }
 }
 
 /// Up to one byte more than a configuration may have: enough for its parser to refuse it.

@@ -265,7 +265,7 @@ async fn an_http_probe_finds_a_cluster_in_recovery_mode() {
     let mut config = config(&primary, &secondary);
     let port = primary.addresses()[0].port;
     config.clusters[0].health.probe =
-        ProbeKind::Http { port, path: "/schemas/types".into(), status: (200, 299) };
+        ProbeKind::Http { port, path: "/schemas/types".into(), status: (200, 299), tls: None };
     let mut control = Control::start(config).await;
     control.until_active("primary").await;
     primary.set_mood(Mood::RecoveryMode);

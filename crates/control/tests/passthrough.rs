@@ -2,14 +2,14 @@
 
 mod support;
 
-use pointsman_control::health_listeners::HealthListeners;
+use pointsman_control::{health_listeners::HealthListeners, prometheus};
 use pointsman_core::{
     config::{Config, Mode, Passthrough, ProbeKind, Scope},
     passthrough::Slot,
     snapshot::Snapshot,
     status::Status,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use support::{Brokers, Control, Mood, config, ms};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -75,16 +75,92 @@ async fn all_slots_follow_the_quorum_and_come_back_by_themselves() {
 }
 
 #[tokio::test]
+async fn a_rolling_restart_moves_nothing() {
+    let (primary, secondary) = (Brokers::start("a", 5).await, Brokers::start("b", 3).await);
+    let mut control = Control::start(passthrough(&primary, &secondary, Scope::Cluster)).await;
+    until_leads(&mut control, &["primary"; 5]).await;
+    control.until_brokers(0, "healthy", 5).await;
+    control.until_brokers(1, "healthy", 3).await;
+
+    let before = control.status().await.virtual_clusters[0].switches.len();
+
+    for node in 0..5 {
+        primary.kill(node);
+        control.until_brokers(0, "unhealthy", 1).await;
+        primary.revive(node).await;
+        control.until_brokers(0, "healthy", 5).await;
+    }
+
+    assert_eq!(leads(&control.snapshots.borrow()), ["primary"; 5]);
+    assert_eq!(control.status().await.virtual_clusters[0].switches.len(), before);
+    control.stop().await;
+}
+
+/// What one process knew, each instance knows: none is needed for another one's decision.
+#[tokio::test]
+async fn two_instances_decide_alike_and_one_of_them_is_enough() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let mut one = Control::start(passthrough(&primary, &secondary, Scope::Cluster)).await;
+    let mut other = Control::start(passthrough(&primary, &secondary, Scope::Cluster)).await;
+    for control in [&mut one, &mut other] {
+        until_leads(control, &["primary"; 3]).await;
+        control.until_brokers(0, "healthy", 3).await;
+        control.until_brokers(1, "healthy", 3).await;
+    }
+
+    (0..2).for_each(|node| primary.kill(node));
+    until_leads(&mut one, &["secondary"; 3]).await;
+    until_leads(&mut other, &["secondary"; 3]).await;
+    one.stop().await;
+    for node in 0..2 {
+        primary.revive(node).await;
+    }
+
+    until_leads(&mut other, &["primary"; 3]).await;
+    other.stop().await;
+}
+
+/// Brokers whose health is asked of an HTTP port that they share with Kafka.
+fn with_registries(primary: &Brokers, secondary: &Brokers) -> Config {
+    let mut config = passthrough(primary, secondary, Scope::Cluster);
+    for (cluster, brokers) in config.clusters.iter_mut().zip([primary, secondary]) {
+        brokers.set_mood(Mood::Http);
+        let port = brokers.addresses()[0].port;
+        cluster.health.probe =
+            ProbeKind::Http { port, path: "/schemas/types".into(), status: (200, 200), tls: None };
+    }
+    config
+}
+
+#[tokio::test]
+async fn prometheus_sees_quorum_recovery_mode_and_where_slots_lead() {
+    let (primary, secondary) = (Brokers::start("a", 1).await, Brokers::start("b", 1).await);
+    let mut control = Control::start(with_registries(&primary, &secondary)).await;
+    until_leads(&mut control, &["primary"]).await;
+
+    primary.set_mood(Mood::RecoveryMode);
+    until_leads(&mut control, &["secondary"]).await;
+    control.until_brokers(0, "recovery", 1).await;
+
+    let (status, metrics) = (control.status().await, [("main".into(), Arc::default())]);
+    let page = prometheus::render(prometheus::Input { status: &status, metrics: &metrics });
+    let broker = &primary.addresses()[0];
+    for line in [
+        format!("pointsman_broker_recovery{{cluster=\"primary\",broker=\"{broker}\"}} 1"),
+        "pointsman_cluster_quorum{cluster=\"primary\"} 0".into(),
+        "pointsman_active_cluster{virtual_cluster=\"main\",cluster=\"secondary\"} 1".into(),
+        "pointsman_switches_total{virtual_cluster=\"main\",cause=\"quorum_lost\"} 1".into(),
+        "pointsman_slots_ejected{virtual_cluster=\"main\"} 0".into(),
+    ] {
+        assert!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+    }
+    control.stop().await;
+}
+
+#[tokio::test]
 async fn recovery_mode_is_a_state_with_a_name_and_its_quorum_is_a_reason_to_switch() {
     let (primary, secondary) = (Brokers::start("a", 1).await, Brokers::start("b", 1).await);
-    primary.set_mood(Mood::Http);
-    secondary.set_mood(Mood::Http);
-    let mut config = passthrough(&primary, &secondary, Scope::Cluster);
-    for (cluster, brokers) in config.clusters.iter_mut().zip([&primary, &secondary]) {
-        let port = brokers.addresses()[0].port;
-        cluster.health.probe = ProbeKind::Http { port, path: "/schemas/types".into(), status: (200, 200) };
-    }
-    let mut control = Control::start(config).await;
+    let mut control = Control::start(with_registries(&primary, &secondary)).await;
     until_leads(&mut control, &["primary"]).await;
 
     primary.set_mood(Mood::RecoveryMode);

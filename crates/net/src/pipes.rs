@@ -39,6 +39,14 @@ pub(crate) struct Lent {
 }
 
 impl Pipes {
+    /// As if all were lent, and the system had none left.
+    #[cfg(test)]
+    pub(crate) fn exhausted() -> Self {
+        let pipes = Self::default();
+        pipes.0.count.store(limits::SPLICE_PIPES, Ordering::Relaxed);
+        pipes
+    }
+
     /// A pipe, unless there are too many or the system has none left.
     pub(crate) fn lend(&self) -> Option<Lent> {
         let free = self.0.free().pop();

@@ -22,6 +22,7 @@ pub mod log;
 pub mod matrix;
 pub mod pointsman;
 pub mod process;
+mod proxies;
 mod rng;
 #[cfg(feature = "sim")]
 pub mod sim;

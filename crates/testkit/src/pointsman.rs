@@ -67,6 +67,9 @@ pub struct Spec<'a> {
     pub hold: Duration,
     /// The name of its log file.
     pub log: &'a str,
+    /// Whether it only forwards bytes: its brokers advertise its ports, and are probed by connecting to them, which is what can
+    /// be done where they speak TLS.
+    pub passthrough: bool,
     /// Whether the clusters hold the same logs.
     pub mirrored: bool,
     /// Mechanisms that it must do without, in the words of its feature `broken`.
@@ -76,7 +79,7 @@ pub struct Spec<'a> {
 impl<'a> Spec<'a> {
     /// Between independent clusters.
     pub fn new(chain: &'a [(&'a str, String)], hold: Duration, log: &'a str) -> Self {
-        Self { chain, hold, log, mirrored: false, without: &[] }
+        Self { chain, hold, log, passthrough: false, mirrored: false, without: &[] }
     }
 }
 
@@ -126,13 +129,20 @@ impl Pointsman {
 
 fn config_text(place: &Place, spec: &Spec<'_>) -> String {
     let names: Vec<&str> = spec.chain.iter().map(|(name, _)| *name).collect();
+    let health = if spec.passthrough { ", health: { probe: tcp }" } else { "" };
     let cluster = |(name, bootstrap): &(&str, String)| {
-        format!("  {name}: {{ bootstrap_servers: [{}] }}\n", bootstrap.replace(',', ", "))
+        format!("  {name}: {{ bootstrap_servers: [{}]{health} }}\n", bootstrap.replace(',', ", "))
     };
     let clusters: String = spec.chain.iter().map(cluster).collect();
     let listen = match &place.ports[..] {
         [first, .., last] => format!("{first}-{last}"),
         one => one.iter().map(u16::to_string).collect(),
+    };
+    let mode = if spec.passthrough {
+        "    mode: passthrough\n".to_owned()
+    } else {
+        let replication = if spec.mirrored { "identical_offsets" } else { "none" };
+        format!("    advertise: 127.0.0.1\n    replication: {replication}\n")
     };
     format!(
         "admin: {{ listen: 127.0.0.1:{} }}
@@ -141,15 +151,12 @@ clusters:
 {clusters}virtual_clusters:
   main:
     listen: 127.0.0.1:{listen}
-    advertise: 127.0.0.1
     chain: [{}]
     failover: {{ automatic: true, failback: automatic, hold: {}ms }}
-    replication: {}
-",
+{mode}",
         place.admin_port,
         names.join(", "),
         spec.hold.as_millis(),
-        if spec.mirrored { "identical_offsets" } else { "none" },
     )
 }
 
@@ -161,15 +168,18 @@ mod tests {
     fn the_configuration_is_one_that_pointsman_accepts() {
         let chain =
             [("primary", "127.0.0.1:1,127.0.0.1:2".to_owned()), ("secondary", "127.0.0.1:3".to_owned())];
-        for (ports, mirrored) in [(vec![9092], true), (vec![9092, 9093], false)] {
+        for (ports, mirrored, passthrough) in
+            [(vec![9092], true, false), (vec![9092, 9093], false, false), (vec![9092, 9093], false, true)]
+        {
             let hold = Duration::from_millis(1500);
             let place =
                 Place { binary: PathBuf::from("pointsman"), ports, admin_port: 9901, dir: PathBuf::new() };
-            let text = config_text(&place, &Spec { mirrored, ..Spec::new(&chain, hold, "log") });
+            let text = config_text(&place, &Spec { mirrored, passthrough, ..Spec::new(&chain, hold, "log") });
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
             assert_eq!(config.clusters.len(), 2);
             assert_eq!(config.virtual_clusters[0].failover.hold, hold);
+            assert_eq!(config.virtual_clusters[0].mode.passthrough().is_some(), passthrough);
             assert_eq!(config.virtual_clusters[0].replication.keeps_offsets(), mirrored);
         }
     }

@@ -21,19 +21,19 @@ const NOTE: &str = "for trials only, not for production";
 
 /// A certificate with its CA's, and its key (PKCS #8), as PEM.
 #[derive(Debug)]
-pub(super) struct Issued {
-    pub(super) chain: String,
-    pub(super) key: String,
+pub(crate) struct Issued {
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 /// A CA that is gone when it is dropped.
-pub(super) struct Authority {
+pub(crate) struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let key = KeyPair::generate().map_err(failed)?;
         // A name of its own, so that whoever trusts an older one is told that this one is unknown, and not that it is broken.
         let id: String =
@@ -45,12 +45,12 @@ impl Authority {
         Ok(Self { certificate, issuer: Issuer::new(params, key) })
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.certificate.pem()
     }
 
     /// For a broker that clients call by its own name or by one of Pointsman's. Brokers call each other: it is a client's too.
-    pub(super) fn broker(&self, host: &str, proxies: &[String]) -> Result<Issued, String> {
+    pub(crate) fn broker(&self, host: &str, proxies: &[String]) -> Result<Issued, String> {
         let mut params = params(host);
         let mut names = vec![host];
         names.extend(proxies.iter().map(String::as_str).filter(|name| *name != host));

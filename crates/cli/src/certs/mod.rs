@@ -12,7 +12,8 @@ use crate::{
     args::CertsArgs,
     output::{self, File},
 };
-use make::{Authority, Issued};
+pub(crate) use make::Authority;
+use make::Issued;
 use std::process::ExitCode;
 
 /// Makes and writes everything, or says why not.

@@ -1,6 +1,10 @@
 //! The two clusters of the demo: sandbox brokers in this process, or Apache Kafka. What follows is the same for both.
 
-use super::view::BrokerState;
+use super::{
+    encrypted::Encrypted,
+    registry::{self, Mood},
+    view::BrokerState,
+};
 use pointsman_sandbox::{
     self as sandbox,
     client::{Admin, ClientConfig},
@@ -28,6 +32,8 @@ pub(super) struct Ground {
     clusters: Vec<Arc<Brokers>>,
     /// What sandbox brokers tell clients to connect to; none: their own ports.
     advertised: Vec<u16>,
+    /// What real brokers behind passthrough have besides.
+    pub(super) encrypted: Option<Encrypted>,
 }
 
 enum Brokers {
@@ -38,10 +44,15 @@ enum Brokers {
 
 impl Ground {
     /// Starts both clusters.
-    pub(super) async fn start(real: bool) -> Result<Self, String> {
+    pub(super) async fn start(real: bool, encrypted: Option<Encrypted>) -> Result<Self, String> {
         let mut clusters = Vec::new();
         if real {
-            for cluster in blocking(start_real).await? {
+            let spec = |cluster: usize| match &encrypted {
+                Some(encrypted) => encrypted.spec(cluster),
+                None => ClusterSpec::new(CLUSTERS[cluster].0, CLUSTERS[cluster].1),
+            };
+            let specs: Vec<ClusterSpec> = (0..CLUSTERS.len()).map(spec).collect();
+            for cluster in blocking(move || start_real(specs)).await? {
                 clusters.push(Arc::new(Brokers::Real(Box::new(Mutex::new(cluster)))));
             }
         } else {
@@ -51,7 +62,7 @@ impl Ground {
                     .push(Arc::new(Brokers::Sandbox(Box::new(started.map_err(|e| format!("{name}: {e}"))?))));
             }
         }
-        Ok(Self { clusters, advertised: Vec::new() })
+        Ok(Self { clusters, advertised: Vec::new(), encrypted })
     }
 
     /// From now on clients are told these ports, by place.
@@ -75,6 +86,37 @@ impl Ground {
         servers.split(',').map(str::to_owned).collect()
     }
 
+    /// Where Pointsman finds the brokers of a cluster.
+    pub(super) fn servers(&self, cluster: usize) -> Vec<String> {
+        match (&*self.clusters[cluster], &self.encrypted) {
+            (Brokers::Real(real), Some(_)) => lock(real).front().iter().map(ToString::to_string).collect(),
+            _ => self.bootstrap(cluster),
+        }
+    }
+
+    /// How Pointsman asks them, as in its configuration; nothing: by default.
+    pub(super) fn health(&self) -> String {
+        self.encrypted.as_ref().map_or_else(String::new, |encrypted| {
+            format!(
+                ", health: {{ probe: {{ http: {{ port: {}, path: {}, status: 200, tls: {{ ca_file: {} }} }} }} }}",
+                encrypted.registry_port,
+                registry::PATH,
+                encrypted.ca_file.display()
+            )
+        })
+    }
+
+    /// Closes the registries of brokers whose Kafka ports stay open, or opens them again.
+    pub(super) fn recovery_mode(&self, cluster: usize, brokers: &[usize], on: bool) {
+        self.registries(cluster, brokers, if on { Mood::Closed } else { Mood::Answers });
+    }
+
+    fn registries(&self, cluster: usize, brokers: &[usize], mood: Mood) {
+        if let Some(encrypted) = &self.encrypted {
+            encrypted.set(cluster, brokers, mood);
+        }
+    }
+
     /// Makes a topic in both clusters, and waits until it can be used.
     pub(super) async fn create_topic(&self, topic: &'static str, partitions: usize) -> Result<(), String> {
         for cluster in 0..self.clusters.len() {
@@ -93,6 +135,7 @@ impl Ground {
 
     /// Ends brokers without notice.
     pub(super) async fn kill(&self, cluster: usize, brokers: Vec<usize>) -> Result<(), String> {
+        self.registries(cluster, &brokers, Mood::Closed);
         self.on(cluster, move |ground| {
             match ground {
                 Brokers::Sandbox(cluster) => brokers.iter().for_each(|b| cluster.kill(*b)),
@@ -105,6 +148,7 @@ impl Ground {
 
     /// Stops brokers, so that their connections stay and nothing answers, or lets them go on.
     pub(super) async fn pause(&self, cluster: usize, broker: usize, paused: bool) -> Result<(), String> {
+        self.registries(cluster, &[broker], if paused { Mood::Silent } else { Mood::Answers });
         self.on(cluster, move |ground| {
             match (ground, paused) {
                 (Brokers::Sandbox(cluster), true) => cluster.pause(broker),
@@ -129,13 +173,16 @@ impl Ground {
             }
             return Ok(());
         }
+        let started = brokers.clone();
         self.on(cluster, move |ground| {
             let Brokers::Real(cluster) = ground else { return Ok(()) };
             let mut cluster = lock(cluster);
-            cluster.restart(&brokers)?;
+            cluster.restart(&started)?;
             cluster.wait_ready()
         })
-        .await
+        .await?;
+        self.registries(cluster, &brokers, Mood::Answers);
+        Ok(())
     }
 
     /// Waits until every replica of the topic is in sync again.
@@ -195,11 +242,11 @@ pub(super) fn all_up() -> Vec<Vec<BrokerState>> {
     CLUSTERS.iter().map(|(_, brokers)| vec![BrokerState::Up; *brokers]).collect()
 }
 
-fn start_real() -> Result<Vec<Cluster>, String> {
+fn start_real(specs: Vec<ClusterSpec>) -> Result<Vec<Cluster>, String> {
     Kafka::available()?;
     let kafka = Kafka::install()?;
     // All at once: they are ready together.
-    let spawned = CLUSTERS.map(|(name, brokers)| Cluster::spawn(&kafka, ClusterSpec::new(name, brokers)));
+    let spawned: Vec<_> = specs.into_iter().map(|spec| Cluster::spawn(&kafka, spec)).collect();
     let mut clusters = Vec::new();
     for cluster in spawned {
         let mut cluster = cluster?;

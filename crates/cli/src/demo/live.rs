@@ -58,6 +58,7 @@ pub(super) async fn show(stage: Stage) -> Result<(), String> {
 pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'static) -> JoinHandle<()> {
     let (scene, handle) = (stage.scene.clone(), stage.running.handle());
     let (snapshots, first_port, admin) = (stage.running.snapshots(), stage.first_port, stage.admin);
+    let servers: Vec<Vec<String>> = (0..CLUSTERS.len()).map(|c| stage.ground.servers(c)).collect();
     tokio::spawn(async move {
         let mut ticks = interval(REFRESH);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -65,7 +66,8 @@ pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'stati
             ticks.tick().await;
             let Some(status) = status(&handle, &scene).await else { return };
             let snapshot = snapshots.borrow().clone();
-            sink(model(&scene, &status, &snapshot, first_port, admin));
+            let slots = |active| slots(status.virtual_clusters.first(), active, first_port, &servers);
+            sink(model(&scene, &status, &snapshot, slots, first_port, admin));
         }
     })
 }
@@ -131,7 +133,14 @@ fn alive(scene: &Scene, cluster: usize) -> Vec<usize> {
     states.iter().enumerate().filter(|(_, s)| **s == BrokerState::Up).map(|(broker, _)| broker).collect()
 }
 
-fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16, admin: SocketAddr) -> Model {
+fn model(
+    scene: &Scene,
+    status: &Status,
+    snapshot: &Snapshot,
+    slots: impl Fn(Option<usize>) -> Vec<Slot>,
+    first_port: u16,
+    admin: SocketAddr,
+) -> Model {
     let notes = scene.notes();
     let served = status.virtual_clusters.first();
     Model {
@@ -144,7 +153,7 @@ fn model(scene: &Scene, status: &Status, snapshot: &Snapshot, first_port: u16, a
         connections: served.map_or(0, |v| usize::try_from(v.connections).unwrap_or(usize::MAX)),
         active: notes.active(),
         clusters: (0..CLUSTERS.len()).map(|c| cluster(c, &notes.brokers[c], status, snapshot)).collect(),
-        slots: slots(served, notes.active(), first_port),
+        slots: slots(notes.active()),
         clients: notes.clients(),
         history: notes.acked.clone(),
         events: notes.events.iter().cloned().collect(),
@@ -186,12 +195,39 @@ fn cluster(index: usize, states: &[BrokerState], status: &Status, snapshot: &Sna
     }
 }
 
-/// Where each slot leads: the status names a broker as `node@host:port`.
-fn slots(served: Option<&VirtualClusterStatus>, active: Option<usize>, first_port: u16) -> Vec<Slot> {
+/// Where each slot leads. The status names a broker as `node@host:port`, behind passthrough by its address alone.
+fn slots(
+    served: Option<&VirtualClusterStatus>,
+    active: Option<usize>,
+    first_port: u16,
+    servers: &[Vec<String>],
+) -> Vec<Slot> {
     let slots = served.map_or(&[][..], |v| &v.slots);
-    let broker = |told: &Option<String>| {
-        let node: usize = told.as_deref()?.split('@').next()?.parse().ok()?;
-        Some(BrokerId { cluster: active?, broker: node.checked_sub(1)? })
-    };
+    let broker = |told: &Option<String>| broker(told.as_deref()?, active, servers);
     (first_port..).zip(slots).map(|(port, slot)| Slot { port, broker: broker(&slot.broker) }).collect()
+}
+
+fn broker(told: &str, active: Option<usize>, servers: &[Vec<String>]) -> Option<BrokerId> {
+    if let Some((node, _)) = told.split_once('@') {
+        return Some(BrokerId { cluster: active?, broker: node.parse::<usize>().ok()?.checked_sub(1)? });
+    }
+    let place = |of: &Vec<String>| of.iter().position(|server| server == told);
+    servers.iter().enumerate().find_map(|(cluster, of)| Some(BrokerId { cluster, broker: place(of)? }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slots_broker_is_found_by_its_node_and_behind_passthrough_by_its_address() {
+        let servers = [vec!["127.0.0.1:9".to_owned()], vec!["h:1".to_owned(), "h:2".to_owned()]];
+        let of = |cluster, broker| Some(BrokerId { cluster, broker });
+        assert_eq!(broker("3@h:1", Some(0), &servers), of(0, 2));
+        assert_eq!(broker("h:2", Some(1), &servers), of(1, 1));
+        assert_eq!(broker("127.0.0.1:9", None, &servers), of(0, 0));
+        for unknown in ["3@h:1", "0@h:1", "x@h:1", "h:3", ""] {
+            assert_eq!(broker(unknown, None, &servers), None, "{unknown}");
+        }
+    }
 }

@@ -5,9 +5,11 @@
 //! happen), a third one dies (failover), all come back (failback). The verdict at the end comes from what the clients saw and
 //! what the clusters' logs hold, not from Pointsman's own word.
 
+mod encrypted;
 mod ground;
 mod live;
 mod players;
+mod registry;
 mod report;
 mod scene;
 mod script;
@@ -24,7 +26,8 @@ use std::{io::Write, process::ExitCode};
 pub(crate) struct Options {
     /// Apache Kafka instead of the sandbox.
     pub(crate) kafka: bool,
-    /// Bytes are forwarded, not understood. With the sandbox only.
+    /// Bytes are forwarded, not understood. With Apache Kafka, which then speaks TLS with clients, the story goes on: recovery
+    /// mode, and both clusters down.
     pub(crate) passthrough: bool,
     /// Plays the story and ends, also in a terminal.
     pub(crate) headless: bool,

@@ -1,9 +1,12 @@
 //! The demo's own clients: two producers and a consumer group, which know Pointsman's address and nothing else.
 
-use super::scene::Scene;
+use super::{
+    scene::Scene,
+    stage::{PARTITIONS, TOPIC},
+};
 use bytes::Bytes;
 use pointsman_sandbox::client::{
-    ClientConfig, Consumer, ConsumerConfig, Event, ProduceError, Producer, ProducerConfig, batch::Record,
+    ClientConfig, Consumer, ConsumerConfig, Event, ProduceError, Producer, ProducerConfig, Tls, batch::Record,
 };
 use std::time::{Duration, SystemTime};
 use tokio::{
@@ -29,21 +32,24 @@ pub(super) struct Players {
 }
 
 impl Players {
-    /// Starts them.
-    pub(super) fn start(scene: &Scene, bootstrap: &str, topic: &'static str, partitions: u32) -> Self {
+    /// Starts them. A consumer with a name keeps its place in the group of each cluster.
+    pub(super) fn start(scene: &Scene, bootstrap: &str, tls: Option<&Tls>, named: bool) -> Self {
+        let client = |name: &str| ClientConfig::new([bootstrap]).client_id(name).tls(tls.cloned());
         let (producing, consuming) = (watch::Sender::new(true), watch::Sender::new(true));
         let (mut producers, mut consumer) = (JoinSet::new(), JoinSet::new());
         for name in PRODUCERS {
-            let config = ClientConfig::new([bootstrap]).client_id(name);
             let index = scene.enter(name, false);
-            let producer = Producer::start(ProducerConfig::new(config, topic));
+            let producer = Producer::start(ProducerConfig::new(client(name), TOPIC));
             let part = Part { scene: scene.clone(), index, on: producing.subscribe() };
-            producers.spawn(part.produce(producer, name, partitions));
+            producers.spawn(part.produce(producer, name));
         }
-        let config = ClientConfig::new([bootstrap]).client_id(CONSUMER);
         let index = scene.enter(CONSUMER, true);
         let part = Part { scene: scene.clone(), index, on: consuming.subscribe() };
-        consumer.spawn(part.consume(Consumer::start(ConsumerConfig::new(config, GROUP, topic))));
+        let config = ConsumerConfig {
+            instance: named.then(|| CONSUMER.to_owned()),
+            ..ConsumerConfig::new(client(CONSUMER), GROUP, TOPIC)
+        };
+        consumer.spawn(part.consume(Consumer::start(config)));
         Self { producing, consuming, producers, consumer }
     }
 
@@ -68,7 +74,7 @@ struct Part {
 }
 
 impl Part {
-    async fn produce(mut self, producer: Producer, name: &'static str, partitions: u32) {
+    async fn produce(mut self, producer: Producer, name: &'static str) {
         let mut deliveries = JoinSet::new();
         let mut ticks = interval_at(Instant::now(), PACE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -77,7 +83,7 @@ impl Part {
                 _ = ticks.tick() => {}
                 _ = self.on.wait_for(|on| !on) => break,
             }
-            let partition = u32::try_from(number % u64::from(partitions)).unwrap_or(0);
+            let partition = u32::try_from(number % u64::from(PARTITIONS)).unwrap_or(0);
             let value = format!("{name}-{number}");
             let queued = tokio::select! {
                 queued = producer.queue(i32::try_from(partition).unwrap_or(0), record(&value)) => queued,

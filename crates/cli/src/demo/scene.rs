@@ -237,6 +237,11 @@ impl Scene {
         found.map(|(at, _)| *at).ok_or_else(|| format!("{serving} serves"))
     }
 
+    /// Whether no cluster is active.
+    pub(super) fn nobody_serves(&self) -> Result<(), String> {
+        self.notes().active().map_or(Ok(()), |cluster| Err(format!("the {} serves", CLUSTERS[cluster].0)))
+    }
+
     /// Whether every producer was acknowledged, and the consumer has read, on every partition since then.
     pub(super) fn traffic_since(&self, since: u64) -> Result<(), String> {
         let notes = self.notes();

@@ -2,6 +2,7 @@
 
 use super::{
     Options,
+    encrypted::{self, Encrypted},
     ground::{CLUSTERS, Ground},
     players::Players,
     say,
@@ -11,8 +12,13 @@ use super::{
 use crate::run::Running;
 use pointsman_core::{config::Config, snapshot::Snapshot};
 use pointsman_testkit::kafka::free_ports;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-use tokio::{sync::watch, task::JoinHandle};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{io::AsyncReadExt, net::TcpStream, sync::watch, task::JoinHandle, time::timeout};
 
 pub(super) const TOPIC: &str = "demo";
 pub(super) const PARTITIONS: u32 = 6;
@@ -20,6 +26,8 @@ const SLOTS: u16 = 5;
 const FIRST_PORT: u16 = 9092;
 /// Tries of other ranges of ports before giving up.
 const RANGES: usize = 1000;
+/// A connection that is not refused by then counts as not refused at all.
+const REFUSAL: Duration = Duration::from_secs(5);
 
 /// Everything on stage.
 pub(super) struct Stage {
@@ -39,18 +47,28 @@ impl Stage {
     pub(super) async fn set(options: Options, scene: Scene) -> Result<Self, String> {
         let kind = if options.kafka { "Apache Kafka" } else { "sandbox" };
         say(&format!("starting two {kind} clusters: a primary of 5 brokers and a secondary of 3 ..."));
-        let mut ground = Ground::start(options.kafka).await?;
+        let mut ground = if options.kafka && options.passthrough {
+            Ground::start(true, Some(Encrypted::prepare(reserve()?).await?)).await?
+        } else {
+            Ground::start(options.kafka, None).await?
+        };
         ground.create_topic(TOPIC, PARTITIONS as usize).await?;
         let state = std::env::temp_dir().join(format!("pointsman-demo-{}.json", std::process::id()));
         let Proxy { running, first_port, admin } =
             Proxy::start(&mut ground, &state, options.passthrough).await?;
         let moves = tokio::spawn(note_moves(scene.clone(), running.snapshots()));
-        let players = Players::start(&scene, &format!("127.0.0.1:{first_port}"), TOPIC, PARTITIONS);
+        let (host, tls, settings) = match &ground.encrypted {
+            Some(encrypted) => {
+                let ca = encrypted.ca_file.display();
+                let settings = format!(" -X security.protocol=ssl -X ssl.ca.location={ca}");
+                (encrypted::NAME, Some(&encrypted.tls), settings)
+            }
+            None => ("127.0.0.1", None, String::new()),
+        };
+        let players = Players::start(&scene, &format!("{host}:{first_port}"), tls, options.passthrough);
         let last = first_port + SLOTS - 1;
-        say(&format!(
-            "Pointsman serves 127.0.0.1:{first_port}-{last}; any Kafka client can join, for example:"
-        ));
-        say(&format!("  kcat -b 127.0.0.1:{first_port} -t {TOPIC} -C"));
+        say(&format!("Pointsman serves {host}:{first_port}-{last}; any Kafka client can join, for example:"));
+        say(&format!("  kcat -b {host}:{first_port}{settings} -t {TOPIC} -C"));
         say(&format!("and its routing monitor: pointsman top --admin {admin}"));
         Ok(Self { ground, scene, running, first_port, admin, players, moves, state })
     }
@@ -93,6 +111,29 @@ impl Stage {
         self.report(done);
     }
 
+    /// Closes the registries of brokers whose Kafka ports stay open, or opens them again.
+    pub(super) fn recovery_mode(&self, cluster: usize, brokers: &[usize], on: bool) {
+        let brokers_named = named(cluster, brokers);
+        if on {
+            let text = format!("{brokers_named} in recovery mode: Kafka ports open, schema registries off");
+            self.scene.fault(cluster, &text);
+        } else {
+            let text = format!("{brokers_named} left recovery mode: schema registries answer again");
+            self.scene.event(EventKind::Recovery, &text);
+        }
+        self.ground.recovery_mode(cluster, brokers, on);
+    }
+
+    /// How long each of several connections waits until it is refused, or accepted and closed, in order; `None`: it is not.
+    pub(super) async fn refusals(&self) -> Option<Vec<Duration>> {
+        let mut all = Vec::new();
+        for port in (0..3).flat_map(|_| self.first_port..self.first_port + SLOTS) {
+            all.push(refusal(port).await?);
+        }
+        all.sort_unstable();
+        Some(all)
+    }
+
     /// Brings every broker back that is not up.
     pub(super) async fn restore_all(&self) {
         for cluster in 0..CLUSTERS.len() {
@@ -130,6 +171,28 @@ impl Stage {
     }
 }
 
+async fn refusal(port: u16) -> Option<Duration> {
+    let began = Instant::now();
+    let ended = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.read_u8().await
+    };
+    match timeout(REFUSAL, ended).await {
+        Ok(Err(_)) => Some(began.elapsed()),
+        Ok(Ok(_)) | Err(_) => None,
+    }
+}
+
+/// The first five ports in a row, from 9092 on, that nobody uses. Brokers must know them before Pointsman opens them.
+fn reserve() -> Result<Vec<TcpListener>, String> {
+    let ranges = (FIRST_PORT..u16::MAX - SLOTS).step_by(usize::from(SLOTS));
+    let bind = |first: u16| {
+        let ports = first..first + SLOTS;
+        ports.map(|port| TcpListener::bind(("127.0.0.1", port))).collect::<Result<Vec<_>, _>>().ok()
+    };
+    ranges.take(RANGES).find_map(bind).ok_or_else(|| "no five ports in a row are free".to_owned())
+}
+
 /// "primary 1, 2 and 3".
 fn named(cluster: usize, brokers: &[usize]) -> String {
     // Both grounds number their brokers from 1.
@@ -154,8 +217,10 @@ impl Proxy {
     /// Starts on the first range of ports from 9092 on that nobody uses. Whether that is so, only opening them tells: another
     /// demo may be looking for ports too.
     async fn start(ground: &mut Ground, state: &std::path::Path, passthrough: bool) -> Result<Self, String> {
+        let chosen = ground.encrypted.as_mut().map(Encrypted::leave_ports);
         let ranges = (FIRST_PORT..u16::MAX - SLOTS).step_by(usize::from(SLOTS));
-        for first_port in ranges.take(RANGES) {
+        let ranges: Vec<u16> = chosen.map_or_else(|| ranges.take(RANGES).collect(), |first| vec![first]);
+        for first_port in ranges {
             if passthrough {
                 ground.advertise((first_port..first_port + SLOTS).collect());
             }
@@ -189,15 +254,16 @@ fn active(snapshot: &Snapshot) -> Option<usize> {
 fn config(ground: &Ground, first: u16, state: &std::path::Path, passthrough: bool) -> Result<Config, String> {
     let mode = if passthrough { "passthrough" } else { "kafka" };
     let admin = free_ports(1)?[0];
+    let health = ground.health();
     let text = format!(
         "admin: {{ listen: 127.0.0.1:{admin} }}\n\
          state: {{ file: {} }}\n\
-         clusters:\n  primary: {{ bootstrap_servers: [{}] }}\n  secondary: {{ bootstrap_servers: [{}] }}\n\
+         clusters:\n  primary: {{ bootstrap_servers: [{}]{health} }}\n  secondary: {{ bootstrap_servers: [{}]{health} }}\n\
          virtual_clusters:\n  main:\n    mode: {mode}\n    listen: 127.0.0.1:{first}-{}\n    chain: [primary, secondary]\n    \
          failover: {{ hold: 3s }}\n",
         state.display(),
-        ground.bootstrap(0).join(", "),
-        ground.bootstrap(1).join(", "),
+        ground.servers(0).join(", "),
+        ground.servers(1).join(", "),
         first + SLOTS - 1,
     );
     Config::parse(&text, "the demo's configuration", std::path::Path::new("")).map_err(|e| e.to_string())

@@ -58,11 +58,16 @@ pub(crate) enum Listen {
 impl Proxy {
     /// Starts with the clusters of a YAML mapping, e.g. `primary: { bootstrap_servers: [...] }`, and the chain of all of them.
     pub(crate) fn start(clusters: &[(&str, String)], listen: &Listen, more: &str) -> Self {
-        let scratch = Scratch::new();
         let ports = free_ports(if matches!(listen, Listen::Range) { 5 } else { 1 }).expect("ports");
+        Self::start_on(ports.clone(), |admin| config_text(clusters, &ports, admin, more))
+    }
+
+    /// Starts on these ports with a configuration that knows the one of the admin API.
+    pub(crate) fn start_on(ports: Vec<u16>, text: impl FnOnce(u16) -> String) -> Self {
+        let scratch = Scratch::new();
         let admin = free_ports(1).expect("a port")[0];
         let config = scratch.0.join("pointsman.yaml");
-        fs::write(&config, config_text(clusters, &ports, admin, more)).expect("a writable file");
+        fs::write(&config, text(admin)).expect("a writable file");
         let process = spawn(&config, &scratch.0);
         let proxy = Self { process, admin, ports, scratch };
         wait_for(START, || proxy.get("/healthz").map(drop))

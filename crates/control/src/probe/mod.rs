@@ -7,6 +7,7 @@
 mod fair;
 mod quorum;
 mod simple;
+pub(crate) mod tls;
 
 use crate::{
     kafka::{CallError, Connection, LastGood, dial},
@@ -82,7 +83,8 @@ impl Prober {
         if rules.probe == ProbeKind::Kafka {
             tasks.spawn(watch.clone().run(broker.clone(), rules.interval));
         }
-        let asker = Arc::new(Asker { broker, rules: rules.clone(), watch, known: LastGood::default() });
+        let tls = tls::Files::of(&rules.probe);
+        let asker = Arc::new(Asker { broker, rules: rules.clone(), watch, tls, known: LastGood::default() });
         tasks.spawn(run(asker, receiver, report));
         Self { orders, tasks }
     }
@@ -98,6 +100,8 @@ struct Asker {
     broker: Address,
     rules: HealthConfig,
     watch: QuorumWatch,
+    /// Of an HTTP probe over TLS.
+    tls: Option<tls::Files>,
     known: LastGood,
 }
 
@@ -191,8 +195,9 @@ impl Asker {
     async fn ask(&self, kept: Option<Connection>) -> Answer {
         match &self.rules.probe {
             ProbeKind::Tcp => simple::tcp(&self.broker, &self.known).await.map(|()| (None, None)),
-            ProbeKind::Http { port, path, status } => {
-                let asked = simple::http(&self.broker, *port, path, *status, &self.known);
+            ProbeKind::Http { port, path, status, .. } => {
+                let tls = self.tls.as_ref();
+                let asked = simple::http(&self.broker, *port, path, *status, tls, &self.known);
                 asked.await.map(|()| (None, None))
             }
             ProbeKind::Kafka => {

@@ -1,11 +1,14 @@
 //! Probes that do not speak Kafka: an HTTP GET, and a mere TCP connection.
 
+use super::tls::Files;
 use crate::kafka::{CallError, LastGood, dial};
 use pointsman_core::config::Address;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// A status line is much shorter.
 const STATUS_LINE: u64 = 256;
+/// The first byte of a TLS alert: what a side that speaks TLS says to one that does not.
+const ALERT: u8 = 21;
 
 /// Somebody accepts connections.
 pub(super) async fn tcp(address: &Address, known: &LastGood) -> Result<(), CallError> {
@@ -18,20 +21,41 @@ pub(super) async fn http(
     port: u16,
     path: &str,
     status: (u16, u16),
+    tls: Option<&Files>,
     known: &LastGood,
 ) -> Result<(), CallError> {
     let address = Address { host: broker.host.clone(), port };
-    let mut stream = dial(&address, known).await?;
+    let stream = dial(&address, known).await?;
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: pointsman\r\nConnection: close\r\n\r\n"
     );
+    match tls {
+        Some(files) => {
+            let stream = files.connect(&broker.host, stream).await?;
+            // With TLS 1.3 the other side says only now what it has against this one.
+            ask(stream, &request, status).await.map_err(|error| files.explain(&broker.host, error))
+        }
+        None => ask(stream, &request, status).await,
+    }
+}
+
+async fn ask(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+    status: (u16, u16),
+) -> Result<(), CallError> {
     stream.write_all(request.as_bytes()).await?;
+    stream.flush().await?;
     let mut line = Vec::new();
     let mut head = stream.take(STATUS_LINE);
     while !line.contains(&b'\n') {
         if head.read_buf(&mut line).await? == 0 {
             break;
         }
+    }
+    if line.first() == Some(&ALERT) {
+        let remedy = "the port speaks TLS: write `tls: { ca_file: ca.pem }` under `http`";
+        return Err(CallError::Protocol(remedy.into()));
     }
     check_status(&String::from_utf8_lossy(&line), status)
 }

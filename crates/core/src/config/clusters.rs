@@ -1,9 +1,10 @@
 //! `clusters`: the real clusters, where their brokers are found and how their health is judged.
 
 use super::{
-    Address, Bootstrap, ClusterConfig, HealthConfig, ProbeKind, Quorum,
+    Address, Bootstrap, ClusterConfig, HealthConfig, Quorum,
     error::{Mark, Problems},
     parse::{Listener, join_path},
+    probe::read_probe,
     read::{Field, Keys, Table, cut},
 };
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
@@ -25,8 +26,6 @@ const HEALTH: Keys = Keys {
     ],
     later: &[],
 };
-const PROBE: Keys = Keys { known: &["http"], later: &[] };
-const HTTP: Keys = Keys { known: &["port", "path", "status"], later: &["tls"] };
 
 const EXAMPLE: &str = "write bootstrap_servers: [kafka-1:9092, kafka-2:9092]";
 const NAME: &str = "a name of letters, digits, `.`, `_` and `-`";
@@ -84,7 +83,7 @@ fn read_cluster(
         .require("bootstrap_servers", EXAMPLE, problems)
         .and_then(|field| read_bootstrap(field, base_dir, problems));
     let region = table.get("region").and_then(|f| f.text("a word", "write e.g. eu-west", problems));
-    let health = read_health(table.get("health"), bootstrap.as_ref(), problems);
+    let health = read_health(table.get("health"), bootstrap.as_ref(), base_dir, problems);
     let bootstrap = bootstrap.unwrap_or(Bootstrap::Static(Vec::new()));
     let health_listeners = read_health_listeners(table.get("health_listeners"), listeners, problems);
     let region = region.map(Arc::from);
@@ -215,6 +214,7 @@ fn read_refresh(
 fn read_health(
     field: Option<&Field<'_>>,
     bootstrap: Option<&Bootstrap>,
+    base_dir: &Path,
     problems: &mut Problems,
 ) -> HealthConfig {
     let mut health = HealthConfig::default();
@@ -237,59 +237,10 @@ fn read_health(
     };
     health.unhealthy_after = count("unhealthy_after", problems).unwrap_or(health.unhealthy_after);
     health.healthy_after = count("healthy_after", problems).unwrap_or(health.healthy_after);
-    health.probe = table.get("probe").and_then(|f| read_probe(f, problems)).unwrap_or(health.probe);
+    health.probe = table.get("probe").and_then(|f| read_probe(f, base_dir, problems)).unwrap_or(health.probe);
     health.quorum =
         table.get("quorum").and_then(|f| read_quorum(f, bootstrap, problems)).unwrap_or(health.quorum);
     health
-}
-
-fn read_probe(field: &Field<'_>, problems: &mut Problems) -> Option<ProbeKind> {
-    if !matches!(field.node.value, super::yaml::Value::Mapping(_)) {
-        let expected = "kafka, tcp or { http: { port, path } }";
-        let remedy = "write probe: kafka";
-        return match field.text(expected, remedy, problems)? {
-            "kafka" => Some(ProbeKind::Kafka),
-            "tcp" => Some(ProbeKind::Tcp),
-            _ => {
-                field.expected(expected, remedy, problems);
-                None
-            }
-        };
-    }
-    let remedy = "write probe: { http: { port: 8081, path: / } }";
-    let probe = field.table(&PROBE, "kafka, tcp or { http: { port, path } }", remedy, problems)?;
-    let http = probe.require("http", remedy, problems)?;
-    let http = http.table(&HTTP, "a mapping with `port` and `path`", remedy, problems)?;
-    let port = http.require("port", remedy, problems).and_then(|f| f.integer(1..=65535, problems));
-    let path = match http.get("path") {
-        Some(field) => read_http_path(field, problems)?,
-        None => "/",
-    };
-    let status = http.get("status").map_or(Some((200, 299)), |f| read_http_status(f, problems));
-    Some(ProbeKind::Http { port: u16::try_from(port?).ok()?, path: path.into(), status: status? })
-}
-
-/// `200`, or `200-399`.
-fn read_http_status(field: &Field<'_>, problems: &mut Problems) -> Option<(u16, u16)> {
-    let (expected, remedy) = ("an HTTP status or a range of them", "write e.g. status: 200, or 200-299");
-    let text = field.text(expected, remedy, problems)?;
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let status = |text: &str| text.trim().parse::<u16>().ok().filter(|code| (100..=599).contains(code));
-    let range = status(first).zip(status(last)).filter(|(first, last)| first <= last);
-    if range.is_none() {
-        field.expected(expected, remedy, problems);
-    }
-    range
-}
-
-fn read_http_path<'a>(field: &Field<'a>, problems: &mut Problems) -> Option<&'a str> {
-    let (expected, remedy) = ("a path that starts with `/`", "write e.g. /schemas/types");
-    let path = field.text(expected, remedy, problems)?;
-    let valid = path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic());
-    if !valid {
-        field.expected(expected, remedy, problems);
-    }
-    valid.then_some(path)
 }
 
 fn read_quorum(field: &Field<'_>, bootstrap: Option<&Bootstrap>, problems: &mut Problems) -> Option<Quorum> {

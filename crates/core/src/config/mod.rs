@@ -8,6 +8,8 @@ mod clusters;
 mod error;
 mod parse;
 mod passthrough;
+mod place;
+mod probe;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ pub mod yaml;
 pub use address::AddressError;
 pub use error::{ConfigError, ConfigErrors};
 pub use passthrough::{Mode, OnSwitch, OutlierRules, Passthrough, Scope, SniNames};
+pub use place::place;
 pub use read::duration_text;
 
 use std::{
@@ -164,9 +167,22 @@ pub enum ProbeKind {
         path: Arc<str>,
         /// The first and the last status that is well. Default 200 to 299.
         status: (u16, u16),
+        /// Over TLS; `None`: without.
+        tls: Option<ProbeTls>,
     },
     /// A TCP connection that is accepted.
     Tcp,
+}
+
+/// TLS of an HTTP probe: whom it trusts, and who it is itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeTls {
+    /// PEM file with the certificates of the CAs that are trusted; no others are.
+    pub ca_file: PathBuf,
+    /// PEM files with the probe's own chain of certificates and its key, where the other side asks for them.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that the other side's certificate must have; `None`: the broker's host.
+    pub server_name: Option<Arc<str>>,
 }
 
 /// How many healthy brokers a cluster needs to have quorum.

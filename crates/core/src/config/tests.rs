@@ -4,6 +4,7 @@ use super::*;
 use std::path::Path;
 
 mod faults;
+mod probe;
 
 /// The complete highly available setup of the documentation, verbatim.
 const SMALL: &str = "\
@@ -120,7 +121,7 @@ virtual_clusters:
     assert_eq!(file.bootstrap, Bootstrap::File { path: "/etc/pointsman/servers.txt".into(), refresh });
     assert_eq!(
         file.health.probe,
-        ProbeKind::Http { port: 8081, path: "/schemas/types".into(), status: (200, 299) }
+        ProbeKind::Http { port: 8081, path: "/schemas/types".into(), status: (200, 299), tls: None }
     );
     assert_eq!(file.health.edge_interval, Duration::from_millis(20), "never above the interval");
     assert_eq!((file.health.unhealthy_after, file.health.healthy_after), (1, 5));
@@ -148,7 +149,13 @@ clusters:
     bootstrap_servers: [a0:1, a1:1, a2:1]
     health_listeners: [127.0.0.1:9101, '[::1]:9101']
     health: { probe: { http: { port: 8081, status: 200-204 } }, jitter: 100ms }
-  b: { bootstrap_servers: { file: b.txt } }
+  b:
+    bootstrap_servers: { file: b.txt }
+    health:
+      probe:
+        http:
+          port: 8082
+          tls: { ca_file: ca.pem, cert_file: /p.pem, key_file: p.key, server_name: registry.example.com }
 virtual_clusters:
   ports:
     mode: passthrough
@@ -173,7 +180,19 @@ virtual_clusters:
         a.health_listeners.iter().map(ToString::to_string).collect::<Vec<_>>(),
         ["127.0.0.1:9101", "[::1]:9101"]
     );
-    assert_eq!(a.health.probe, ProbeKind::Http { port: 8081, path: "/".into(), status: (200, 204) });
+    let http = |port, status, tls| ProbeKind::Http { port, path: "/".into(), status, tls };
+    assert_eq!(a.health.probe, http(8081, (200, 204), None));
+    let tls = ProbeTls {
+        ca_file: "/etc/pointsman/ca.pem".into(),
+        identity: Some(("/p.pem".into(), "/etc/pointsman/p.key".into())),
+        server_name: Some("registry.example.com".into()),
+    };
+    let b = &config.clusters[1].health.probe;
+    assert_eq!(*b, http(8082, (200, 299), Some(tls)));
+    assert_eq!(
+        (a.health.probe.to_string(), b.to_string()),
+        ("http :8081/ status 200-204".into(), "https :8082/".into())
+    );
     assert_eq!(a.health.jitter, Duration::from_millis(100));
     let [ports, names] = &config.virtual_clusters[..] else { panic!("expected two virtual clusters") };
     assert_eq!((ports.slots, ports.mode.passthrough()), (3, Some(&Passthrough::default())));
@@ -237,11 +256,16 @@ fn yaml_blocks(page: &str) -> Vec<&str> {
 fn docs_configuration_md_shows_a_valid_file_and_the_true_defaults() {
     let page = include_str!("../../../../docs/configuration.md");
     let blocks = yaml_blocks(page);
-    let [small, every_key, passthrough] = blocks[..] else { panic!("expected three files") };
+    let [small, every_key, tls, passthrough] = blocks[..] else { panic!("expected four files") };
     assert_eq!(small, SMALL);
 
     let mut shown = parse(every_key).expect("the page shows a valid file");
 
+    let probe = &parse(tls).expect("the page shows a valid file").clusters[0].health.probe;
+    let ProbeKind::Http { tls: Some(ProbeTls { identity: Some(_), server_name: Some(_), .. }), .. } = probe
+    else {
+        panic!("expected every key of `tls`, found {probe:?}")
+    };
     let least = "
 clusters: { primary: { bootstrap_servers: [kafka-a0:9092] } }
 virtual_clusters: { main: { listen: 127.0.0.1:9092, chain: [primary] } }

@@ -32,9 +32,12 @@ impl fmt::Display for ProbeKind {
         match self {
             Self::Kafka => f.write_str("kafka"),
             Self::Tcp => f.write_str("tcp"),
-            Self::Http { port, path, status: (200, 299) } => write!(f, "http :{port}{path}"),
-            Self::Http { port, path, status: (first, last) } => {
-                write!(f, "http :{port}{path} status {first}-{last}")
+            Self::Http { port, path, status, tls } => {
+                write!(f, "{} :{port}{path}", if tls.is_some() { "https" } else { "http" })?;
+                match status {
+                    (200, 299) => Ok(()),
+                    (first, last) => write!(f, " status {first}-{last}"),
+                }
             }
         }
     }

@@ -196,3 +196,6 @@ fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
 fn refused(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,17 @@
 //! How connections end: half, whole, by force, and by silence.
 
-use crate::world::{End, PRIMARY, World};
+use crate::world::{End, PRIMARY, Peer, World};
 use pointsman_core::{
     config::Passthrough,
     metrics::CloseReason,
     signal::{Failure, Signal},
 };
+use socket2::{SockFilter, SockRef};
 use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// Longer than the user time-out of TCP, which is 30 s.
+const NOTICED: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn the_end_of_one_direction_is_passed_on_and_the_other_goes_on() {
@@ -108,6 +113,33 @@ async fn half_open_connections_are_watched_by_the_kernel_on_both_sides() {
         // 02: keep-alive; 01: something is to be acknowledged yet, as may be for a moment.
         assert!(timer.starts_with("02:") || timer.starts_with("01:"), "{line}");
     }
+}
+
+/// From now on a peer's kernel drops what comes for it, unseen: nothing is acknowledged, nothing reset.
+fn vanish(peer: &Peer) {
+    // BPF_RET with 0: of no segment anything is kept.
+    let keep_nothing = SockFilter::new(6, 0, 0, 0);
+    SockRef::from(&peer.0).attach_filter(&[keep_nothing]).expect("a filter");
+}
+
+#[tokio::test]
+async fn a_half_open_peer_with_bytes_under_way_is_given_up_after_the_user_timeout_on_both_sides() {
+    let world = World::new([1, 1], Passthrough::default()).await;
+    let (mut gone, mut broker) = world.pair(0, PRIMARY).await;
+    gone.greet(&mut broker).await;
+    let (mut client, mut dead) = world.pair(0, PRIMARY).await;
+    client.greet(&mut dead).await;
+    vanish(&gone);
+    vanish(&dead);
+
+    broker.send(b"an answer that nobody gets").await;
+    client.send(b"a request that nobody gets").await;
+
+    let both = async { tokio::join!(broker.end(), client.end()) };
+    let ends = timeout(NOTICED, both).await.expect("both are noticed in time");
+    assert_eq!(ends, (End::Reset, End::Reset));
+    world.wait_closed(CloseReason::ClientError, 1).await;
+    world.wait_closed(CloseReason::UpstreamFailed, 1).await;
 }
 
 #[tokio::test]

@@ -217,3 +217,25 @@ async fn connection_failures_of_real_traffic_eject_a_broker_and_its_slot_uses_th
     };
     assert_eq!((broker, failure), (world.clusters[PRIMARY].bootstrap[1].clone(), Failure::Refused));
 }
+
+/// Ejection by port, which others have, sends the ports of dead brokers to the other cluster while the rest stays.
+#[tokio::test]
+async fn ports_do_not_move_apart_after_a_minority_loss() {
+    let outliers = OutlierRules { failures: 1, ..OutlierRules::default() };
+    let mut world = World::new([5, 3], Passthrough { outliers, ..Passthrough::default() }).await;
+    let (mut staying, mut broker) = world.pair(4, PRIMARY).await;
+    staying.greet(&mut broker).await;
+    let dead: Vec<_> = world.brokers[PRIMARY].drain(..2).collect();
+    drop(dead);
+
+    // The brokers of slots 0 and 1 are gone: what comes there goes to the next of the same cluster, the third.
+    for slot in [0, 1, 0] {
+        let mut client = world.client(slot).await;
+        let mut next = world.broker(PRIMARY, 0).await;
+        client.greet(&mut next).await;
+    }
+
+    assert_eq!(world.metrics.ejections.value(), 2);
+    staying.greet(&mut broker).await;
+    assert!(world.nobody_comes(SECONDARY));
+}

@@ -244,9 +244,19 @@ impl Peer {
     /// What still comes, and how it ends.
     pub(crate) async fn rest(&mut self) -> (Vec<u8>, End) {
         let mut bytes = Vec::new();
-        match timeout(DEADLINE, self.0.read_to_end(&mut bytes)).await.expect("an end") {
-            Ok(_) => (bytes, End::Closed),
-            Err(_) => (bytes, End::Reset),
+        let end = timeout(DEADLINE, self.read_rest(&mut bytes)).await.expect("an end");
+        (bytes, end)
+    }
+
+    /// How it ends, however long that takes.
+    pub(crate) async fn end(&mut self) -> End {
+        self.read_rest(&mut Vec::new()).await
+    }
+
+    async fn read_rest(&mut self, bytes: &mut Vec<u8>) -> End {
+        match self.0.read_to_end(bytes).await {
+            Ok(_) => End::Closed,
+            Err(_) => End::Reset,
         }
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use pointsman_wire::MAX_FRAME;
 
+use super::Tls;
+
 /// Settings common to all clients. The defaults are those of the Java client where it has the setting.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -11,6 +13,8 @@ pub struct ClientConfig {
     pub bootstrap: Vec<String>,
     /// Client id in every request; at most 32,767 bytes. Default `pointsman-client`.
     pub client_id: String,
+    /// Whom to trust; none (the default): without TLS.
+    pub tls: Option<Tls>,
     /// How long one address may take to accept a connection and to say which versions it has. Default 3 s; above 0.
     pub connect_timeout: Duration,
     /// How long a request may stay without an answer; then its connection is given up. Default 30 s; above 0.
@@ -33,6 +37,7 @@ impl ClientConfig {
         Self {
             bootstrap: bootstrap.into_iter().map(Into::into).collect(),
             client_id: "pointsman-client".to_owned(),
+            tls: None,
             connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(30),
             metadata_max_age: Duration::from_secs(300),
@@ -47,6 +52,13 @@ impl ClientConfig {
     #[must_use]
     pub fn client_id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.client_id);
+        self
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<Tls>) -> Self {
+        self.tls = tls;
         self
     }
 }

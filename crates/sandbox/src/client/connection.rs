@@ -20,11 +20,8 @@ use pointsman_wire::{
     tables,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::TcpStream,
     sync::{mpsc, oneshot},
     task::JoinSet,
     time::{Instant, timeout, timeout_at},
@@ -111,16 +108,32 @@ impl Connection {
     async fn dial(address: &str, config: &ClientConfig) -> Result<Self, ClientError> {
         let stream = TcpStream::connect(address).await.map_err(|e| connect_failed(address, &e))?;
         stream.set_nodelay(true).map_err(|e| connect_failed(address, &e))?;
-        let mut connection = Self::start(address, stream, config);
+        let mut connection = match &config.tls {
+            None => {
+                let (reader, writer) = stream.into_split();
+                Self::start(address, reader, writer, config)
+            }
+            Some(tls) => {
+                let shaken = tls.connect(address, stream).await;
+                let (reader, writer) = tokio::io::split(shaken.map_err(|e| connect_failed(address, &e))?);
+                Self::start(address, reader, writer, config)
+            }
+        };
         connection.offer = connection.api_versions().await?;
         Ok(connection)
     }
 
-    fn start(address: &str, stream: TcpStream, config: &ClientConfig) -> Self {
+    fn start(
+        address: &str,
+        reader: impl AsyncRead + Unpin + Send + 'static,
+        writer: impl AsyncWrite + Unpin + Send + 'static,
+        config: &ClientConfig,
+    ) -> Self {
         let (requests, queue) = mpsc::channel(config.max_in_flight.max(1));
         let failure = Arc::new(OnceLock::new());
         let mut task = JoinSet::new();
-        task.spawn(run(stream, queue, Peer::new(address, config), Arc::clone(&failure)));
+        let peer = Peer::new(address, config);
+        task.spawn(run(BufReader::new(reader), writer, queue, peer, Arc::clone(&failure)));
         Self {
             address: address.to_owned(),
             client_id: config.client_id.clone(),
@@ -286,12 +299,12 @@ impl Peer {
 
 /// Writes and reads until one of the two fails. What waits then finds the failure already set.
 async fn run(
-    stream: TcpStream,
+    mut reader: impl AsyncBufRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
     mut queue: mpsc::Receiver<Outgoing>,
     peer: Peer,
     failure: Arc<OnceLock<ClientError>>,
 ) {
-    let (mut reader, mut writer) = stream.into_split();
     let (sent, mut expected) = mpsc::channel(peer.max_in_flight);
     let mut late = None;
     let error = tokio::select! {
@@ -304,7 +317,7 @@ async fn run(
 }
 
 async fn write(
-    writer: &mut OwnedWriteHalf,
+    writer: &mut (impl AsyncWrite + Unpin),
     queue: &mut mpsc::Receiver<Outgoing>,
     sent: &mpsc::Sender<Expected>,
     peer: &Peer,
@@ -314,7 +327,12 @@ async fn write(
         if sent.send(expected).await.is_err() {
             break;
         }
-        if let Err(error) = writer.write_all(&frame).await {
+        // What TLS has taken is not yet on its way.
+        let written = match writer.write_all(&frame).await {
+            Ok(()) => writer.flush().await,
+            failed => failed,
+        };
+        if let Err(error) = written {
             return peer.ended(&error);
         }
     }
@@ -322,7 +340,7 @@ async fn write(
 }
 
 async fn read(
-    reader: &mut OwnedReadHalf,
+    reader: &mut (impl AsyncBufRead + Unpin),
     expected: &mut mpsc::Receiver<Expected>,
     current: &mut Option<Expected>,
     peer: &Peer,
@@ -351,24 +369,23 @@ async fn read(
 
 /// The next request to be answered, or why there will be none: the peer closes, or sends what nobody asked for.
 async fn next_expected(
-    reader: &mut OwnedReadHalf,
+    reader: &mut (impl AsyncBufRead + Unpin),
     expected: &mut mpsc::Receiver<Expected>,
     peer: &Peer,
 ) -> Result<Expected, ClientError> {
-    let mut first = [0];
     let seen = tokio::select! {
         biased;
         next = expected.recv() => return next.ok_or_else(|| peer.ended(&"shut down")),
-        seen = reader.peek(&mut first) => seen,
+        seen = reader.fill_buf() => seen.map(<[u8]>::is_empty),
     };
     match seen {
-        Ok(0) => Err(peer.ended(&"closed by the peer")),
-        Ok(_) => expected.try_recv().map_err(|_| protocol(&peer.address, &"bytes that nobody asked for")),
+        Ok(true) => Err(peer.ended(&"closed by the peer")),
+        Ok(false) => expected.try_recv().map_err(|_| protocol(&peer.address, &"bytes that nobody asked for")),
         Err(error) => Err(peer.ended(&error)),
     }
 }
 
-async fn frame(reader: &mut OwnedReadHalf, peer: &Peer) -> Result<Bytes, ClientError> {
+async fn frame(reader: &mut (impl AsyncRead + Unpin), peer: &Peer) -> Result<Bytes, ClientError> {
     let mut prefix = [0; SIZE_LEN];
     reader.read_exact(&mut prefix).await.map_err(|e| cut_off(peer, &e))?;
     let size = frame_size(prefix, peer.max_response).map_err(|e| protocol(&peer.address, &e))?;

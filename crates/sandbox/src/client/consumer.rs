@@ -57,6 +57,9 @@ pub struct ConsumerConfig {
     pub group: String,
     /// The topic; it must exist.
     pub topic: String,
+    /// The name of this member in the group (KIP-345): who joins under it takes the place of who did before, and nobody waits for
+    /// that one's session to end. Default none; where there is one, no two members may have the same.
+    pub instance: Option<String>,
     /// Where to begin without a usable offset. Default [`Reset::Earliest`].
     pub reset: Reset,
     /// How long the coordinator waits for a sign of life. Default 45 s; within the broker's limits (6 s to 30 min).
@@ -83,6 +86,7 @@ impl ConsumerConfig {
             client,
             group: group.to_owned(),
             topic: topic.to_owned(),
+            instance: None,
             reset: Reset::Earliest,
             session_timeout: Duration::from_secs(45),
             heartbeat_interval: Duration::from_secs(3),

@@ -2,7 +2,7 @@
 //!
 //! The demo, the tests of the sandbox and the benchmarks watch a failover through them. So they do what a good client
 //! library does at a failure (pipelining, idempotence, epochs, retries in order), and no more: no transactions, no
-//! compression, no security. They know nothing of Pointsman and work against any Kafka.
+//! compression, no authentication. They know nothing of Pointsman and work against any Kafka.
 //!
 //! Every client needs a Tokio runtime, has no global state and ends all its tasks when its handle is dropped.
 
@@ -18,6 +18,7 @@ pub mod error;
 pub mod metadata;
 mod mirror;
 pub mod producer;
+mod tls;
 
 pub use admin::Admin;
 pub use config::ClientConfig;
@@ -25,3 +26,4 @@ pub use consumer::{Consumer, ConsumerConfig, Event, Reset};
 pub use error::ClientError;
 pub use mirror::{Mirror, MirrorConfig};
 pub use producer::{Acked, Delivery, ProduceError, Producer, ProducerConfig};
+pub use tls::Tls;

@@ -30,6 +30,15 @@ impl Way {
 
 /// One virtual cluster of one cluster; everything else is the default.
 pub(super) fn pointsman(way: &Way) -> String {
+    ours(way, &format!("advertise: {}", way.listen.ip()))
+}
+
+/// The same, without a look at the bytes.
+pub(super) fn passthrough(way: &Way) -> String {
+    ours(way, "mode: passthrough")
+}
+
+fn ours(way: &Way, what: &str) -> String {
     format!(
         "admin: {{ listen: {} }}
 state: {{ file: pointsman-state.json }}
@@ -38,13 +47,10 @@ clusters:
 virtual_clusters:
   bench:
     listen: {}
-    advertise: {}
+    {what}
     chain: [broker]
 ",
-        way.admin,
-        way.upstream,
-        way.listen,
-        way.listen.ip(),
+        way.admin, way.upstream, way.listen,
     )
 }
 
@@ -136,7 +142,13 @@ mod tests {
     #[test]
     fn everything_listens_on_this_machine_only() {
         let dir = Path::new("/tmp/x");
-        let texts = [pointsman(&way()), nginx(&way(), dir, None, true), haproxy(&way()), envoy(&way())];
+        let texts = [
+            pointsman(&way()),
+            passthrough(&way()),
+            nginx(&way(), dir, None, true),
+            haproxy(&way()),
+            envoy(&way()),
+        ];
         for text in texts {
             assert!(!text.contains("0.0.0.0") && !text.contains('*'), "{text}");
             assert!(text.contains("1001") && text.contains("1002"), "{text}");
@@ -167,9 +179,11 @@ mod tests {
     #[cfg(feature = "sim")]
     #[test]
     fn pointsman_accepts_its_configuration() {
-        let text = pointsman(&way());
-        let config =
-            pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
-        assert_eq!((config.clusters.len(), config.virtual_clusters.len()), (1, 1));
+        for (text, forwards) in [(pointsman(&way()), false), (passthrough(&way()), true)] {
+            let config =
+                pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
+            assert_eq!((config.clusters.len(), config.virtual_clusters.len()), (1, 1));
+            assert_eq!(config.virtual_clusters[0].mode.passthrough().is_some(), forwards);
+        }
     }
 }

@@ -11,7 +11,6 @@ mod configs;
 mod floor;
 mod frames;
 mod goals;
-mod install;
 mod load;
 mod options;
 mod proc;

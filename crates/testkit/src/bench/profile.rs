@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::install;
 use super::load::{self, Target};
 use super::options::Workload;
 use super::proc;
 use crate::process::{Process, run};
+use crate::proxies;
 
 /// Samples per second.
 const FREQUENCY: &str = "1999";
@@ -18,7 +18,7 @@ const SHOWN: usize = 40;
 pub(super) fn run_under_perf(workload: Workload, target: &Target, dir: &Path) -> Result<String, String> {
     let pid = target.pid.ok_or("a direct connection has no process to look at")?;
     let pids: Vec<String> = proc::family(pid).iter().map(ToString::to_string).collect();
-    let perf = install::perf()?;
+    let perf = proxies::perf()?;
     let data = dir.join(format!("profile-{}.data", workload.name()));
     let mut record = Command::new(&perf);
     record.args(["record", "-q", "-F", FREQUENCY, "-p", &pids.join(","), "-o"]).arg(&data);

@@ -7,11 +7,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::configs::{self, Way};
-use super::install;
 use super::options::Subject;
 use crate::cache;
 use crate::kafka::{free_ports, node_ids};
 use crate::process::{Process, last_lines, run_dir, wait_for};
+use crate::proxies;
 
 const START_LIMIT: Duration = Duration::from_secs(20);
 const STOP_LIMIT: Duration = Duration::from_secs(5);
@@ -31,10 +31,12 @@ impl Prepared {
         let (program, module) = match subject {
             Subject::Direct => (PathBuf::new(), None),
             Subject::Splice | Subject::Copy => (this_program()?, None),
-            Subject::Pointsman => (binary.map_or_else(crate::build::pointsman, |b| Ok(b.to_owned()))?, None),
-            Subject::Nginx => install::nginx()?,
-            Subject::Haproxy => (install::haproxy()?, None),
-            Subject::Envoy => (install::envoy()?, None),
+            Subject::Pointsman | Subject::Passthrough => {
+                (binary.map_or_else(crate::build::pointsman, |b| Ok(b.to_owned()))?, None)
+            }
+            Subject::Nginx => proxies::nginx()?,
+            Subject::Haproxy => (proxies::haproxy()?, None),
+            Subject::Envoy => (proxies::envoy()?, None),
         };
         Ok(Self { subject, program, module })
     }
@@ -71,14 +73,15 @@ impl Prepared {
         let file = dir.join("config.yaml");
         let text = match self.subject {
             Subject::Pointsman => configs::pointsman(way),
-            Subject::Nginx => configs::nginx(way, dir, self.module.as_deref(), install::is_root()),
+            Subject::Passthrough => configs::passthrough(way),
+            Subject::Nginx => configs::nginx(way, dir, self.module.as_deref(), proxies::is_root()),
             Subject::Haproxy => configs::haproxy(way),
             Subject::Envoy => configs::envoy(way),
             Subject::Direct | Subject::Splice | Subject::Copy => String::new(),
         };
         cache::write(&file, &text)?;
         match self.subject {
-            Subject::Pointsman => command.args(["run", "-c"]).arg(file),
+            Subject::Pointsman | Subject::Passthrough => command.args(["run", "-c"]).arg(file),
             Subject::Nginx => command.arg("-p").arg(dir).arg("-c").arg(file),
             Subject::Haproxy => command.args(["-db", "-f"]).arg(file),
             Subject::Envoy => command.args(["--disable-hot-restart", "-l", "error", "-c"]).arg(file),

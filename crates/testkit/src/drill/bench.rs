@@ -61,7 +61,8 @@ pub(super) fn write_json(mut file: File, value: &impl Serialize) -> Result<(), S
 }
 
 fn spec(options: &Options, place: &Place, name: &str, brokers: usize) -> ClusterSpec {
-    let advertised = if options.via == Via::Tcp { place.addresses() } else { Vec::new() };
+    let behind = if options.via.is_advertised() { place.addresses() } else { Vec::new() };
+    let advertised = behind.iter().map(ToString::to_string).collect();
     ClusterSpec { advertised, properties: session_timeout(options), ..ClusterSpec::new(name, brokers) }
 }
 

@@ -8,6 +8,7 @@
 mod bench;
 pub mod calm;
 mod clients;
+mod envoy;
 mod options;
 pub mod pingpong;
 mod proxy;

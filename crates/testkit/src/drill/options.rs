@@ -12,8 +12,10 @@ use crate::clients::ClientKind;
 pub const USAGE: &str = "\
 cargo xtask drill failover [options]    (another one: cargo xtask drill pingpong)
   --runs N              runs, default 1
-  --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all
-  --via WHAT            pointsman (default), tcp (an ideal TCP switch), direct (no proxy)
+  --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all, but with passthrough and envoy those that
+                        can move: franz-go knows topics by an id that is another one on the other cluster
+  --via WHAT            pointsman (default), passthrough (Pointsman in that mode: brokers advertise its ports), tcp (an ideal
+                        TCP switch), envoy (with an aggregator of the quorum), direct (no proxy)
   --fault FAULT         kill (default: SIGKILL) or pause (SIGSTOP)
   --minority            first take down two of five and see that nothing switches, then the third
   --hold SECONDS        how long the primary must be well before the failback, default 5
@@ -27,10 +29,31 @@ cargo xtask drill failover [options]    (another one: cargo xtask drill pingpong
 pub enum Via {
     /// Pointsman.
     Pointsman,
+    /// Pointsman that forwards bytes, behind brokers that advertise its ports.
+    Passthrough,
     /// The ideal TCP switch.
     Tcp,
+    /// Envoy, and what tells it of a cluster's quorum.
+    Envoy,
     /// Nothing: what Kafka itself does.
     Direct,
+}
+
+impl Via {
+    /// Whether brokers must advertise its ports, because nothing translates what they say.
+    pub(super) fn is_advertised(self) -> bool {
+        matches!(self, Self::Passthrough | Self::Tcp | Self::Envoy)
+    }
+
+    /// Whether it is Pointsman, which must keep its promises.
+    pub(super) fn is_pointsman(self) -> bool {
+        matches!(self, Self::Pointsman | Self::Passthrough)
+    }
+
+    /// Whether clients of this library can follow it to the other cluster.
+    pub(super) fn moves(self, client: ClientKind) -> bool {
+        !self.is_advertised() || client != ClientKind::Franz
+    }
 }
 
 /// What happens to three of five brokers.
@@ -93,13 +116,12 @@ impl Options {
     pub fn parse(args: &[String]) -> Result<Self, String> {
         let mut args = args.iter();
         let mut options = Self::default();
+        let mut given = None;
         while let Some(name) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
             match name.as_str() {
                 "--runs" => options.runs = number(name, value()?)?,
-                "--clients" => {
-                    options.clients = clients(value()?)?;
-                }
+                "--clients" => given = Some(clients(value()?)?),
                 "--via" => options.via = value()?.parse()?,
                 "--fault" => options.fault = value()?.parse()?,
                 "--minority" => options.minority = true,
@@ -110,6 +132,10 @@ impl Options {
                 _ => return Err(format!("unknown option {name}\n{USAGE}")),
             }
         }
+        if matches!(options.via, Via::Passthrough | Via::Envoy) {
+            options.clients.retain(|kind| options.via.moves(*kind));
+        }
+        options.clients = given.unwrap_or(options.clients);
         Ok(options)
     }
 }
@@ -134,9 +160,11 @@ impl FromStr for Via {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "pointsman" => Ok(Self::Pointsman),
+            "passthrough" => Ok(Self::Passthrough),
             "tcp" => Ok(Self::Tcp),
+            "envoy" => Ok(Self::Envoy),
             "direct" => Ok(Self::Direct),
-            _ => Err(format!("--via: expected pointsman, tcp or direct, got {text:?}")),
+            _ => Err(format!("--via: expected pointsman, passthrough, tcp, envoy or direct, got {text:?}")),
         }
     }
 }
@@ -164,6 +192,10 @@ mod tests {
         assert_eq!((options.runs, options.via, options.fault), (20, Via::Tcp, Fault::Pause));
         assert_eq!(options.clients, [ClientKind::Java, ClientKind::Franz]);
         assert_eq!(options.hold, Duration::from_millis(500));
+        let passthrough = parse("--via passthrough").unwrap();
+        assert_eq!(passthrough.clients.len(), 4, "franz-go cannot move there");
+        assert!(!passthrough.clients.contains(&ClientKind::Franz));
+        assert_eq!(parse("--clients franz --via passthrough").unwrap().clients, [ClientKind::Franz]);
         for wrong in ["--runs 0", "--via x", "--clients perl", "--runs", "x"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -1,10 +1,12 @@
 //! Figures over all runs, and whether they keep the promises.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Serialize;
 
 use super::{Fault, Options, RunRecord, Via};
+use crate::clients::ClientKind;
 use crate::history::{ClientReport, WindowReport};
 
 /// A time over several runs, in milliseconds; `None` is "never" and longer than any time.
@@ -155,7 +157,8 @@ impl Summary {
             if client.lost > 0 {
                 broken.push(format!("{}: {} acknowledged records lost", client.client, client.lost));
             }
-            if options.via == Via::Pointsman {
+            let moves = ClientKind::from_str(&client.client).is_ok_and(|kind| options.via.moves(kind));
+            if options.via.is_pointsman() && moves {
                 broken.extend(broken_promises(client));
             }
         }
@@ -215,9 +218,17 @@ mod tests {
             |client| client.windows[0].every_partition = None,
             |client| client.windows[1].order_violations_fleet = 1,
         ];
+        let passthrough = Options { via: Via::Passthrough, ..Options::default() };
         for broken in breaks {
             assert!(summary_of(broken, &pointsman).is_err());
+            assert!(summary_of(broken, &passthrough).is_err());
         }
+        let franz: fn(&mut ClientReport) = |client| {
+            client.client = "franz".to_owned();
+            client.windows[0].every_partition = None;
+        };
+        assert!(summary_of(franz, &pointsman).is_err());
+        assert_eq!(summary_of(franz, &passthrough), Ok(()), "nothing can move it there");
     }
 
     #[test]

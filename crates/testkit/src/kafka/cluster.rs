@@ -99,7 +99,8 @@ impl Cluster {
     /// The addresses of the further listener that a cluster with [`ClusterSpec::advertised`] has: what is
     /// reached there names the advertised addresses.
     pub fn front(&self) -> Vec<SocketAddr> {
-        self.ports.front.iter().map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, *port))).collect()
+        let fronts = self.ports.front.iter().enumerate();
+        fronts.map(|(broker, port)| SocketAddr::from((self.spec.front_host(broker), *port))).collect()
     }
 
     /// All addresses, as clients want them.
@@ -215,7 +216,11 @@ impl Cluster {
             cache::write(&data.join("meta.properties"), &meta)?;
             fs::copy(self.kafka.bootstrap_checkpoint(), data.join("bootstrap.checkpoint"))
                 .map_err(|e| format!("bootstrap.checkpoint: {e}"))?;
-            let properties = self.spec.server_properties(broker, &self.ports, &data);
+            let keystore = self.dir.join(format!("broker-{broker}.keystore.pem"));
+            if let Some(pem) = self.spec.keystores.get(broker) {
+                cache::write(&keystore, pem)?;
+            }
+            let properties = self.spec.server_properties(broker, &self.ports, &data, &keystore);
             cache::write(&self.properties_file(broker), &properties)?;
         }
         Ok(())

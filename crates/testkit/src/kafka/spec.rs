@@ -1,7 +1,7 @@
 //! What a cluster should be, and the `server.properties` that follow from it.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 /// Description of a cluster: every broker is a controller too, and the controller quorum is all of them, so that
@@ -18,7 +18,11 @@ pub struct ClusterSpec {
     pub ports: Vec<u16>,
     /// What clients are told instead of the brokers' own addresses, for a switch that cannot rewrite them
     /// (broker `i` gets entry `i`). The brokers then have one more listener, see [`super::Cluster::front`].
-    pub advertised: Vec<SocketAddr>,
+    pub advertised: Vec<String>,
+    /// The interfaces on which the brokers listen for what they advertise so; empty: 127.0.0.1.
+    pub front_hosts: Vec<IpAddr>,
+    /// What the brokers show there over TLS: a key and a chain of certificates each, as PEM; empty: no TLS.
+    pub keystores: Vec<String>,
     /// Cluster id: 22 characters of URL-safe base64; `None`: a random one.
     pub cluster_id: Option<String>,
     /// `min.insync.replicas` of topics that do not say otherwise, never more than there are brokers.
@@ -39,6 +43,8 @@ impl ClusterSpec {
             base_node_id: 1,
             ports: Vec::new(),
             advertised: Vec::new(),
+            front_hosts: Vec::new(),
+            keystores: Vec::new(),
             cluster_id: None,
             min_isr: 2,
             properties: Vec::new(),
@@ -51,14 +57,26 @@ impl ClusterSpec {
         self.brokers.min(3)
     }
 
+    pub(super) fn front_host(&self, broker: usize) -> IpAddr {
+        self.front_hosts.get(broker).copied().unwrap_or(Ipv4Addr::LOCALHOST.into())
+    }
+
     pub(super) fn node_id(&self, broker: usize) -> usize {
         self.base_node_id + broker
     }
 
-    pub(super) fn server_properties(&self, broker: usize, ports: &Ports, data: &Path) -> String {
+    /// The settings of a broker. Its key and certificates are in `keystore`, if it has any.
+    pub(super) fn server_properties(
+        &self,
+        broker: usize,
+        ports: &Ports,
+        data: &Path,
+        keystore: &Path,
+    ) -> String {
         let replication = self.replication().to_string();
         let min_isr = self.min_isr.min(self.replication()).to_string();
         let (listeners, advertised) = self.listeners(broker, ports);
+        let front = if self.keystores.is_empty() { "PLAINTEXT" } else { "SSL" };
         let mut text = String::new();
         for (key, value) in [
             ("process.roles", "broker,controller"),
@@ -66,7 +84,10 @@ impl ClusterSpec {
             ("controller.quorum.voters", &self.voters(ports)),
             ("listeners", &listeners),
             ("advertised.listeners", &advertised),
-            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONT:PLAINTEXT"),
+            (
+                "listener.security.protocol.map",
+                &format!("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONT:{front}"),
+            ),
             ("inter.broker.listener.name", "PLAINTEXT"),
             ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", &data.display().to_string()),
@@ -86,6 +107,10 @@ impl ClusterSpec {
         ] {
             let _ = writeln!(text, "{key}={value}");
         }
+        if !self.keystores.is_empty() {
+            let _ = writeln!(text, "listener.name.front.ssl.keystore.type=PEM");
+            let _ = writeln!(text, "listener.name.front.ssl.keystore.location={}", keystore.display());
+        }
         for (key, value) in &self.properties {
             let _ = writeln!(text, "{key}={value}");
         }
@@ -98,7 +123,7 @@ impl ClusterSpec {
         let Some(advertised) = self.advertised.get(broker) else {
             return (format!("{direct},{controller}"), direct);
         };
-        let front = format!("FRONT://127.0.0.1:{}", ports.front[broker]);
+        let front = format!("FRONT://{}:{}", self.front_host(broker), ports.front[broker]);
         (format!("{direct},{front},{controller}"), format!("{direct},FRONT://{advertised}"))
     }
 
@@ -122,10 +147,14 @@ pub(super) struct Ports {
 mod tests {
     use super::*;
 
+    fn properties(spec: &ClusterSpec, ports: &Ports) -> String {
+        spec.server_properties(0, ports, Path::new("/data"), Path::new("/keystore.pem"))
+    }
+
     #[test]
     fn a_single_broker_asks_for_no_second_replica() {
         let ports = Ports { client: vec![1000], controller: vec![1001], front: vec![1002] };
-        let text = ClusterSpec::new("one", 1).server_properties(0, &ports, Path::new("/data"));
+        let text = properties(&ClusterSpec::new("one", 1), &ports);
         assert!(text.contains("\nmin.insync.replicas=1\n"), "{text}");
         assert!(text.contains("\noffsets.topic.replication.factor=1\n"), "{text}");
         assert!(!text.contains("FRONT://"), "{text}");
@@ -134,12 +163,26 @@ mod tests {
     #[test]
     fn behind_a_switch_clients_are_told_its_address() {
         let ports = Ports { client: vec![1000], controller: vec![1001], front: vec![1002] };
-        let advertised = vec![SocketAddr::from(([127, 0, 0, 1], 9092))];
+        let advertised = vec!["localhost:9092".to_owned()];
         let spec = ClusterSpec { advertised, ..ClusterSpec::new("one", 1) };
-        let text = spec.server_properties(0, &ports, Path::new("/data"));
-        assert!(
-            text.contains("advertised.listeners=PLAINTEXT://127.0.0.1:1000,FRONT://127.0.0.1:9092\n"),
-            "{text}"
-        );
+        let text = properties(&spec, &ports);
+        for expected in [
+            "\nadvertised.listeners=PLAINTEXT://127.0.0.1:1000,FRONT://localhost:9092\n",
+            "\nlisteners=PLAINTEXT://127.0.0.1:1000,FRONT://127.0.0.1:1002,CONTROLLER://127.0.0.1:1001\n",
+            ",FRONT:PLAINTEXT\n",
+        ] {
+            assert!(text.contains(expected), "expected {expected:?} in {text}");
+        }
+        let keystores = vec!["key and certificate".to_owned()];
+        let front_hosts = vec![IpAddr::from([127, 1, 0, 1])];
+        let text = properties(&ClusterSpec { keystores, front_hosts, ..spec }, &ports);
+        for expected in [
+            ",FRONT://127.1.0.1:1002,",
+            ",FRONT:SSL\n",
+            "\nlistener.name.front.ssl.keystore.type=PEM\n",
+            "\nlistener.name.front.ssl.keystore.location=/keystore.pem\n",
+        ] {
+            assert!(text.contains(expected), "expected {expected:?} in {text}");
+        }
     }
 }

@@ -9,8 +9,8 @@ const METADATA: i16 = 3;
 const VERSION: i16 = 8;
 
 /// A peer that has answered ApiVersions, and what it receives from then on.
-struct Scripted {
-    stream: TcpStream,
+struct Scripted<S = TcpStream> {
+    stream: S,
 }
 
 impl Scripted {
@@ -20,16 +20,20 @@ impl Scripted {
         let address = listener.local_addr().unwrap().to_string();
         let accept = async {
             let mut peer = Self { stream: listener.accept().await.unwrap().0 };
-            let correlation = peer.receive().await;
-            let api =
-                Struct::new().with("ApiKey", METADATA).with("MinVersion", 0).with("MaxVersion", VERSION);
-            let versions = Struct::new().with("ApiKeys", vec![api]);
-            peer.send(&encode_response(API_VERSIONS, API_VERSIONS_MAX, correlation, &versions).unwrap())
-                .await;
+            peer.tell_versions().await;
             peer
         };
         let (connection, peer) = tokio::join!(Connection::open(&address, config), accept);
         (connection.unwrap(), peer)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Scripted<S> {
+    async fn tell_versions(&mut self) {
+        let correlation = self.receive().await;
+        let api = Struct::new().with("ApiKey", METADATA).with("MinVersion", 0).with("MaxVersion", VERSION);
+        let versions = Struct::new().with("ApiKeys", vec![api]);
+        self.send(&encode_response(API_VERSIONS, API_VERSIONS_MAX, correlation, &versions).unwrap()).await;
     }
 
     /// The correlation id of the next request.
@@ -42,6 +46,7 @@ impl Scripted {
 
     async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+        self.stream.flush().await.unwrap();
     }
 
     async fn answer(&mut self, correlation: i32, cluster: &str) {
@@ -151,4 +156,53 @@ async fn an_api_that_the_broker_does_not_have_is_not_asked_for() {
     assert_eq!(connection.version(METADATA, i16::MAX), Ok(VERSION));
     assert_eq!(connection.version(METADATA, 5), Ok(5));
     assert!(matches!(connection.version(0, i16::MAX), Err(ClientError::Unsupported { api: "Produce", .. })));
+}
+
+/// A CA, and a broker with a certificate of it for this name.
+fn broker_named(name: &str) -> (String, tokio_rustls::TlsAcceptor) {
+    let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = builder.unwrap().with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key);
+    (made.cert.pem(), Arc::new(config.unwrap()).into())
+}
+
+#[tokio::test]
+async fn a_broker_is_asked_over_tls_if_its_certificate_has_its_name() {
+    for (name, fits) in [("localhost", true), ("kafka.example.com", false)] {
+        let (ca, acceptor) = broker_named(name);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let config = config().tls(Some(crate::client::Tls::trusting(&ca).unwrap()));
+        let accept = async {
+            let stream = acceptor.accept(listener.accept().await.unwrap().0).await.ok()?;
+            let mut peer = Scripted { stream };
+            peer.tell_versions().await;
+            Some(peer)
+        };
+        let (connection, peer) = tokio::join!(Connection::open(&address, &config), accept);
+
+        if !fits {
+            let error = connection.unwrap_err().to_string();
+            assert!(error.contains("not valid for name"), "{error}");
+            continue;
+        }
+        let (connection, mut peer) = (connection.unwrap(), peer.unwrap());
+        let answers: Vec<_> =
+            (0..3).map(|_| connection.submit(METADATA, VERSION, &body()).unwrap()).collect();
+        for answer in answers {
+            let correlation = peer.receive().await;
+            peer.answer(correlation, "encrypted").await;
+            assert_eq!(answer.get().await.unwrap().str("ClusterId"), "encrypted");
+        }
+        drop(peer);
+        assert!(connection.call(METADATA, VERSION, &body()).await.is_err());
+    }
+}
+
+#[test]
+fn a_client_must_be_told_whom_to_trust() {
+    let error = crate::client::Tls::trusting("").unwrap_err();
+    assert_eq!(error, "expected a certificate as PEM, found none");
 }

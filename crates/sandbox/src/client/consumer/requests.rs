@@ -49,6 +49,7 @@ pub(super) fn join(config: &ConsumerConfig, me: &Membership) -> Struct {
         .with("SessionTimeoutMs", millis(config.session_timeout))
         .with("RebalanceTimeoutMs", millis(config.rebalance_timeout))
         .with("MemberId", me.id.as_str())
+        .with("GroupInstanceId", config.instance.clone())
         .with("ProtocolType", PROTOCOL_TYPE)
         .with("Protocols", vec![range])
 }
@@ -87,6 +88,7 @@ fn in_group(config: &ConsumerConfig, me: &Membership) -> Struct {
         .with("GroupId", config.group.as_str())
         .with("GenerationId", me.generation)
         .with("MemberId", me.id.as_str())
+        .with("GroupInstanceId", config.instance.clone())
 }
 
 pub(super) fn leave(config: &ConsumerConfig, me: &Membership, version: i16) -> Struct {
@@ -94,7 +96,10 @@ pub(super) fn leave(config: &ConsumerConfig, me: &Membership, version: i16) -> S
     if version < 3 {
         return body.with("MemberId", me.id.as_str());
     }
-    let member = Struct::new().with("MemberId", me.id.as_str()).with("Reason", "the consumer was closed");
+    let member = Struct::new()
+        .with("MemberId", me.id.as_str())
+        .with("GroupInstanceId", config.instance.clone())
+        .with("Reason", "the consumer was closed");
     body.with("Members", vec![member])
 }
 
@@ -116,6 +121,7 @@ pub(super) fn commit(
         .with("GroupId", config.group.as_str())
         .with("GenerationIdOrMemberEpoch", me.generation)
         .with("MemberId", me.id.as_str())
+        .with("GroupInstanceId", config.instance.clone())
         .with("Topics", vec![topic])
 }
 

