@@ -69,6 +69,8 @@ pub struct Spec<'a> {
     pub log: &'a str,
     /// Whether the clusters hold the same logs.
     pub mirrored: bool,
+    /// Slots of one port; `None`: Pointsman's default.
+    pub slots: Option<u16>,
     /// Mechanisms that it must do without, in the words of its feature `broken`.
     pub without: &'a [String],
 }
@@ -76,7 +78,7 @@ pub struct Spec<'a> {
 impl<'a> Spec<'a> {
     /// Between independent clusters.
     pub fn new(chain: &'a [(&'a str, String)], hold: Duration, log: &'a str) -> Self {
-        Self { chain, hold, log, mirrored: false, without: &[] }
+        Self { chain, hold, log, mirrored: false, slots: None, without: &[] }
     }
 }
 
@@ -134,6 +136,7 @@ fn config_text(place: &Place, spec: &Spec<'_>) -> String {
         [first, .., last] => format!("{first}-{last}"),
         one => one.iter().map(u16::to_string).collect(),
     };
+    let slots = spec.slots.map(|slots| format!("    slots: {slots}\n")).unwrap_or_default();
     format!(
         "admin: {{ listen: 127.0.0.1:{} }}
 state: {{ file: pointsman-state.json }}
@@ -141,7 +144,7 @@ clusters:
 {clusters}virtual_clusters:
   main:
     listen: 127.0.0.1:{listen}
-    advertise: 127.0.0.1
+{slots}    advertise: 127.0.0.1
     chain: [{}]
     failover: {{ automatic: true, failback: automatic, hold: {}ms }}
     replication: {}
@@ -161,11 +164,11 @@ mod tests {
     fn the_configuration_is_one_that_pointsman_accepts() {
         let chain =
             [("primary", "127.0.0.1:1,127.0.0.1:2".to_owned()), ("secondary", "127.0.0.1:3".to_owned())];
-        for (ports, mirrored) in [(vec![9092], true), (vec![9092, 9093], false)] {
+        for (ports, mirrored, slots) in [(vec![9092], true, Some(1)), (vec![9092, 9093], false, None)] {
             let hold = Duration::from_millis(1500);
             let place =
                 Place { binary: PathBuf::from("pointsman"), ports, admin_port: 9901, dir: PathBuf::new() };
-            let text = config_text(&place, &Spec { mirrored, ..Spec::new(&chain, hold, "log") });
+            let text = config_text(&place, &Spec { mirrored, slots, ..Spec::new(&chain, hold, "log") });
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
             assert_eq!(config.clusters.len(), 2);
