@@ -1,11 +1,12 @@
-//! The fast part of the client matrix: what works directly on real Kafka works through Pointsman. `cargo xtask matrix` runs
-//! all of it.
+//! The fast parts of the client matrix: what works directly on real Kafka works through Pointsman, and clients move between
+//! clusters of different releases. `cargo xtask matrix` runs all of it.
 
 mod support;
 
 use pointsman_testkit::{
     conformance::Library,
-    matrix::{self, Shape, Stage, differences},
+    kafka::Release,
+    matrix::{self, Shape, Stage, differences, switch},
     skip::{kafka_or_skip, skipped},
 };
 use std::path::Path;
@@ -29,4 +30,26 @@ fn clients_notice_no_difference_between_brokers_and_pointsman() {
     let found = differences(&tested.rows);
     assert!(found.is_empty(), "{found:#?}");
     assert!(!tested.rows.is_empty() || !tested.skips.is_empty(), "nothing was tested");
+}
+
+/// The oldest release that is supported before the newest one, with clients of both ages.
+#[test]
+fn clients_move_between_releases_and_are_offered_what_both_have() {
+    let test = "clients_move_between_releases_and_are_offered_what_both_have";
+    if kafka_or_skip(test).is_none() {
+        return;
+    }
+    let clients = [Library::Java28, Library::Librdkafka, Library::Franz];
+
+    let report = switch::run(Path::new(BINARY), &clients, [Release::V28, Release::Current], 1)
+        .expect("two clusters and a proxy");
+
+    for skip in &report.skips {
+        skipped(&format!("{test}: {}", skip.library.name()), &skip.why);
+    }
+    assert_eq!(report.broken(), Vec::<String>::new());
+    for row in &report.rows {
+        assert!(row.verdict.is_some(), "directly on Kafka 2.8: {row:?}");
+    }
+    assert!(report.apis > 30, "{report:?}");
 }

@@ -72,6 +72,8 @@ pub struct Spec<'a> {
     pub passthrough: bool,
     /// Whether the clusters hold the same logs.
     pub mirrored: bool,
+    /// Slots of one port; `None`: Pointsman's default.
+    pub slots: Option<u16>,
     /// Mechanisms that it must do without, in the words of its feature `broken`.
     pub without: &'a [String],
 }
@@ -79,7 +81,7 @@ pub struct Spec<'a> {
 impl<'a> Spec<'a> {
     /// Between independent clusters.
     pub fn new(chain: &'a [(&'a str, String)], hold: Duration, log: &'a str) -> Self {
-        Self { chain, hold, log, passthrough: false, mirrored: false, without: &[] }
+        Self { chain, hold, log, passthrough: false, mirrored: false, slots: None, without: &[] }
     }
 }
 
@@ -144,6 +146,7 @@ fn config_text(place: &Place, spec: &Spec<'_>) -> String {
         let replication = if spec.mirrored { "identical_offsets" } else { "none" };
         format!("    advertise: 127.0.0.1\n    replication: {replication}\n")
     };
+    let slots = spec.slots.map(|slots| format!("    slots: {slots}\n")).unwrap_or_default();
     format!(
         "admin: {{ listen: 127.0.0.1:{} }}
 state: {{ file: pointsman-state.json }}
@@ -151,7 +154,7 @@ clusters:
 {clusters}virtual_clusters:
   main:
     listen: 127.0.0.1:{listen}
-    chain: [{}]
+{slots}    chain: [{}]
     failover: {{ automatic: true, failback: automatic, hold: {}ms }}
 {mode}",
         place.admin_port,
@@ -168,13 +171,16 @@ mod tests {
     fn the_configuration_is_one_that_pointsman_accepts() {
         let chain =
             [("primary", "127.0.0.1:1,127.0.0.1:2".to_owned()), ("secondary", "127.0.0.1:3".to_owned())];
-        for (ports, mirrored, passthrough) in
-            [(vec![9092], true, false), (vec![9092, 9093], false, false), (vec![9092, 9093], false, true)]
-        {
+        for (ports, mirrored, passthrough, slots) in [
+            (vec![9092], true, false, Some(1)),
+            (vec![9092, 9093], false, false, None),
+            (vec![9092, 9093], false, true, None),
+        ] {
             let hold = Duration::from_millis(1500);
             let place =
                 Place { binary: PathBuf::from("pointsman"), ports, admin_port: 9901, dir: PathBuf::new() };
-            let text = config_text(&place, &Spec { mirrored, passthrough, ..Spec::new(&chain, hold, "log") });
+            let spec = Spec { mirrored, passthrough, slots, ..Spec::new(&chain, hold, "log") };
+            let text = config_text(&place, &spec);
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
             assert_eq!(config.clusters.len(), 2);

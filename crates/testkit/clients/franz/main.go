@@ -1,4 +1,4 @@
-// One producer or one group consumer of franz-go, told by one JSON argument.
+// One producer, one group consumer or one administrator of franz-go, told by one JSON argument.
 package main
 
 import (
@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -151,6 +152,31 @@ func consume(stop context.Context, s spec, opts []kgo.Opt) error {
 	return nil
 }
 
+// administer makes topics one after the other.
+func administer(stop context.Context, s spec, opts []kgo.Opt) error {
+	client, err := kgo.NewClient(opts...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	for seq := int64(0); stop.Err() == nil; seq++ {
+		limit, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+		made, err := admin.CreateTopic(limit, 1, 1, nil, fmt.Sprintf("%s-%d", s.Topic, seq))
+		cancel()
+		if err == nil {
+			err = made.Err
+		}
+		if err != nil {
+			fail(err, false)
+		} else {
+			emit("ack", fields{"p": 0, "o": -1, "seq": seq})
+		}
+		pause(stop, time.Second/time.Duration(max(1, s.Rate)))
+	}
+	return nil
+}
+
 func pause(stop context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -181,6 +207,8 @@ func run(stop context.Context, s spec) error {
 		return produce(stop, s, opts)
 	case "transact":
 		return transact(stop, s, opts)
+	case "administer":
+		return administer(stop, s, opts)
 	}
 	return consume(stop, s, opts)
 }

@@ -3,7 +3,11 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.kafka.clients.admin.AdminClient;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.Callback;
@@ -16,7 +20,7 @@ import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** One producer or one group consumer of the Java client, told by one JSON argument. */
+/** One producer, one group consumer or one administrator of the Java client, told by one JSON argument. */
 public final class Driver {
     private final JsonNode spec;
     private final CountDownLatch stop = Lines.stopSignal();
@@ -31,6 +35,7 @@ public final class Driver {
             switch (driver.spec.get("mode").asText()) {
                 case "produce" -> driver.produce();
                 case "transact" -> driver.transact();
+                case "administer" -> driver.administer();
                 default -> driver.consume();
             }
         } catch (Exception e) {
@@ -74,6 +79,21 @@ public final class Driver {
         Properties p = settings();
         p.put("transactional.id", spec.get("client").asText());
         new Transactor(p, spec).run(1_000_000_000L / Math.max(1, spec.get("rate").asLong()), stop);
+    }
+
+    private void administer() throws InterruptedException {
+        String topic = spec.get("topic").asText();
+        long everyMs = 1000 / Math.max(1, spec.get("rate").asLong());
+        AdminClient admin = AdminClient.create(settings());
+        for (long seq = 0; !stop.await(everyMs, TimeUnit.MILLISECONDS); seq++) {
+            try {
+                admin.createTopics(List.of(new NewTopic(topic + "-" + seq, 1, (short) 1))).all().get(40, TimeUnit.SECONDS);
+                Lines.print(Lines.event("ack").put("p", 0).put("o", -1).put("seq", seq));
+            } catch (ExecutionException | TimeoutException | RuntimeException e) {
+                Lines.error(e, false);
+            }
+        }
+        admin.close(Duration.ofMillis(spec.path("flush_ms").asLong(5000)));
     }
 
     private static Callback acknowledged(long seq) {

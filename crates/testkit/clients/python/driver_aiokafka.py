@@ -1,9 +1,10 @@
-"""One producer or one group consumer of aiokafka."""
+"""One producer, one group consumer or one administrator of aiokafka."""
 
 import asyncio
 import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from lines import Spec, arguments, emit, error, finish, stop_signal
@@ -66,11 +67,30 @@ async def consume(spec, stop):
         emit("note", msg="close took too long")
 
 
+async def administer(spec, stop):
+    admin = AIOKafkaAdminClient(**config(spec))
+    await admin.start()
+    seq = 0
+    while not stop.is_set():
+        try:
+            made = await admin.create_topics([NewTopic(f"{spec.topic}-{seq}", 1, 1)])
+            code = made.topic_errors[0][1]
+            if code == 0:
+                emit("ack", p=0, o=-1, seq=seq)
+            else:
+                emit("err", fatal=False, msg=f"error {code}")
+        except KafkaError as e:
+            error(e)
+        seq += 1
+        await asyncio.sleep(spec.interval)
+    await admin.close()
+
+
 async def main():
     spec = Spec()
     stop = stop_signal()
     try:
-        await (produce if spec.mode == "produce" else consume)(spec, stop)
+        await {"produce": produce, "administer": administer}.get(spec.mode, consume)(spec, stop)
     except Exception as e:
         error(e, True)
     finish()

@@ -1,6 +1,7 @@
-"""One producer or one group consumer of kafka-python."""
+"""One producer, one group consumer or one administrator of kafka-python."""
 
 from kafka import KafkaConsumer, KafkaProducer
+from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from lines import Spec, arguments, emit, error, finish, stop_signal
@@ -47,11 +48,22 @@ def consume(spec, stop):
     consumer.close(timeout_ms=int(spec.flush * 1000))
 
 
+def administer(spec, stop):
+    admin = KafkaAdminClient(**config(spec))
+    for seq in spec.numbered(stop):
+        try:
+            admin.create_topics({f"{spec.topic}-{seq}": {"num_partitions": 1, "replication_factor": 1}})
+            emit("ack", p=0, o=-1, seq=seq)
+        except KafkaError as e:
+            error(e)
+    admin.close()
+
+
 def main():
     spec = Spec()
     stop = stop_signal()
     try:
-        (produce if spec.mode == "produce" else consume)(spec, stop)
+        {"produce": produce, "administer": administer}.get(spec.mode, consume)(spec, stop)
     except Exception as e:
         error(e, True)
     finish()

@@ -1,8 +1,9 @@
-"""One producer or one group consumer of librdkafka."""
+"""One producer, one group consumer or one administrator of librdkafka."""
 
 import time
 
 from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from lines import Spec, emit, error, finish, stop_signal
 
@@ -116,11 +117,22 @@ def consume(spec, stop):
     consumer.close()
 
 
+def administer(spec, stop):
+    admin = AdminClient(config(spec))
+    for seq in spec.numbered(stop):
+        name = f"{spec.topic}-{seq}"
+        try:
+            admin.create_topics([NewTopic(name, 1, 1)])[name].result(40)
+            emit("ack", p=0, o=-1, seq=seq)
+        except (KafkaException, TimeoutError) as e:
+            error(e)
+
+
 def main():
     spec = Spec()
     stop = stop_signal()
     try:
-        {"produce": produce, "transact": transact}.get(spec.mode, consume)(spec, stop)
+        {"produce": produce, "transact": transact, "administer": administer}.get(spec.mode, consume)(spec, stop)
     except Exception as e:
         error(e, True)
     finish()

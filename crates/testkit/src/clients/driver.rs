@@ -23,6 +23,9 @@ pub enum Mode {
     Transact,
     /// Consumes the topic as the only member of a group.
     Consume,
+    /// Makes topics of one partition at a steady rate, named `<topic>-<seq>`, one after the other. A topic that was made is an
+    /// acknowledgement.
+    Administer,
 }
 
 /// What a driver is told.

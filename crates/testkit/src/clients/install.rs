@@ -17,6 +17,18 @@ const FRANZ: [(&str, &str); 4] = [
     ("go.sum", include_str!("../../clients/franz/go.sum")),
 ];
 
+const SARAMA: [(&str, &str); 3] = [
+    ("main.go", include_str!("../../clients/sarama/main.go")),
+    ("go.mod", include_str!("../../clients/sarama/go.mod")),
+    ("go.sum", include_str!("../../clients/sarama/go.sum")),
+];
+const KAFKAJS: [(&str, &str); 1] = [("driver.js", include_str!("../../clients/kafkajs/driver.js"))];
+/// kafkajs and its codecs, as npm is told of them.
+const PACKAGES: [(&str, &str); 2] = [
+    ("package.json", include_str!("../../clients/kafkajs/package.json")),
+    ("package-lock.json", include_str!("../../clients/kafkajs/package-lock.json")),
+];
+
 /// How to start a driver.
 #[derive(Clone, Debug)]
 pub enum Program {
@@ -45,7 +57,10 @@ pub fn install(kind: ClientKind) -> Result<Program, String> {
     match kind {
         ClientKind::Java => Ok(Program::Java(Kafka::install()?)),
         ClientKind::Java39 => java::driver("3.9.1"),
-        ClientKind::Franz => franz(),
+        ClientKind::Java28 => java::driver("2.8.2"),
+        ClientKind::Franz => go("franz-go", &FRANZ),
+        ClientKind::Sarama => go("sarama", &SARAMA),
+        ClientKind::Kafkajs => kafkajs("driver.js", &KAFKAJS),
         ClientKind::Librdkafka => {
             python("driver_librdkafka.py", include_str!("../../clients/python/driver_librdkafka.py"))
         }
@@ -58,15 +73,27 @@ pub fn install(kind: ClientKind) -> Result<Program, String> {
     }
 }
 
-fn franz() -> Result<Program, String> {
-    let inputs = FRANZ.map(|(_, text)| text);
-    let dir = cache::ensure("franz-go", &inputs, |dir| {
-        for (name, text) in FRANZ {
-            cache::write(&dir.join(name), text)?;
-        }
-        run("go build", Command::new("go").current_dir(dir).args(["build", "-o", "driver", "."])).map(drop)
+/// Builds a Go program of a few files.
+pub(crate) fn go(name: &str, files: &[(&str, &str)]) -> Result<Program, String> {
+    let inputs: Vec<&str> = files.iter().map(|(_, text)| *text).collect();
+    let dir = cache::ensure(name, &inputs, |dir| {
+        files.iter().try_for_each(|(name, text)| cache::write(&dir.join(name), text))?;
+        run("go build", Command::new("go").current_dir(dir).args(["build", "-o", "program", "."])).map(drop)
     })?;
-    Ok(Program::Native(dir.join("driver"), Vec::new()))
+    Ok(Program::Native(dir.join("program"), Vec::new()))
+}
+
+/// A program of kafkajs, of a few files; the first argument is the one that is run.
+pub(crate) fn kafkajs(main: &str, files: &[(&str, &str)]) -> Result<Program, String> {
+    let inputs: Vec<&str> = PACKAGES.iter().chain(files).map(|(_, text)| *text).collect();
+    let name = format!("kafkajs-{}", main.trim_end_matches(".js"));
+    let dir = cache::ensure(&name, &inputs, |dir| {
+        PACKAGES.iter().chain(files).try_for_each(|(name, text)| cache::write(&dir.join(name), text))?;
+        let mut npm = Command::new("npm");
+        npm.current_dir(dir).args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
+        run("npm ci", &mut npm).map(drop)
+    })?;
+    Ok(Program::Native(PathBuf::from("node"), vec![dir.join(main)]))
 }
 
 fn python(name: &str, text: &str) -> Result<Program, String> {

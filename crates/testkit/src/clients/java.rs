@@ -12,15 +12,24 @@ use crate::process::run;
 /// Only `dependency:copy-dependencies` is run on this; nothing is built.
 const POM: &str = include_str!("../../kafka/client-pom.xml");
 
+/// The artifact that applications use.
+pub(crate) const CLIENTS: &str = "kafka-clients";
+
 /// The driver of the drills.
 pub(super) fn driver(version: &str) -> Result<Program, String> {
-    program(version, "Driver", &DRIVER)
+    program(CLIENTS, version, "Driver", &DRIVER)
 }
 
-/// A program of a few sources, whose main class has the name `class`.
-pub(crate) fn program(version: &str, class: &str, sources: &[(&str, &str)]) -> Result<Program, String> {
-    let pom = POM.replace("VERSION", version);
-    let jars = cache::ensure(&format!("java-{version}"), &[&pom], |dir| {
+/// A program of a few sources that needs this artifact of Apache Kafka, and whose main class has the name `class`.
+pub(crate) fn program(
+    artifact: &str,
+    version: &str,
+    class: &str,
+    sources: &[(&str, &str)],
+) -> Result<Program, String> {
+    let pom = POM.replace("VERSION", version).replace(CLIENTS, artifact);
+    let name = if artifact == CLIENTS { "java" } else { artifact };
+    let jars = cache::ensure(&format!("{name}-{version}"), &[&pom], |dir| {
         cache::write(&dir.join("pom.xml"), &pom)?;
         let mut mvn = Command::new("mvn");
         mvn.current_dir(dir).args(["-q", "-B", "dependency:copy-dependencies"]);

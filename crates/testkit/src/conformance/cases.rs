@@ -3,7 +3,7 @@
 //! All programs use the same names and the same facts: numbers are protocol error codes, counts or milliseconds. What
 //! a library does not have stands in `without`.
 
-use super::Library::{self, Franz, Java, Java28, Java39, KafkaPython, Librdkafka};
+use super::Library::{self, Franz, Java, Java28, Java39, KafkaPython, Librdkafka, Sarama};
 
 /// What a case is about: a column of the client matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +89,11 @@ const fn admin(name: &'static str, expect: &'static str) -> ClientCase {
     case(Feature::Admin, name, expect)
 }
 
+/// One of Kafka Streams: each input is counted once, without a gap.
+const fn streams(name: &'static str, expect: &'static str) -> ClientCase {
+    txn(name, expect).only(&[Library::Streams])
+}
+
 /// One of a command-line tool.
 const fn tool(name: &'static str, expect: &'static str) -> ClientCase {
     admin(name, expect).only(&[Library::Tools])
@@ -139,11 +144,18 @@ pub const MORE: &[ClientCase] = &[
     admin("broker_config_set", r#"{"set": "15001", "deleted": "15000"}"#),
     admin("log_dirs", r#"{"brokers": 3, "replicas": 6}"#).without(&[Librdkafka]),
     admin("delete_group_offsets", r#"{"before": 7, "after": true}"#).without(&[Librdkafka]),
-    admin("reassign", r#"{"moved": true, "under_way": 0}"#).only(&[Java, Java39, Java28]),
+    admin("reassign", r#"{"moved": true, "under_way": 0}"#).only(&[Java, Java39, Java28, Sarama]),
     // The leader is the preferred one (84).
-    admin("elect_leaders", r#"{"error": 84}"#).only(&[Java, Java39, Java28]),
-    admin("list_offsets", r#"{"earliest": [0, 0], "latest": [4, 0]}"#).only(&[Java, Java39, Java28]),
+    admin("elect_leaders", r#"{"error": 84}"#).only(&[Java, Java39, Java28, Sarama]),
+    admin("list_offsets", r#"{"earliest": [0, 0], "latest": [4, 0]}"#).only(&[Java, Java39, Java28, Sarama]),
     admin("quorum", r#"{"voters": 3, "leader_is_a_voter": true}"#).only(&[Java, KafkaPython]),
+    streams(
+        "streams_eos",
+        r#"{"written": 20, "in_order": true, "counts": "{k0=5, k1=5, k2=5, k3=5}", "committed": 20}"#,
+    ),
+    streams("streams_restart", r#"{"written": 20, "in_order": true, "counts": "{k0=5, k1=5, k2=5, k3=5}"}"#),
+    streams("streams_abort", r#"{"written": 20, "in_order": true, "tries": 2}"#),
+    streams("streams_of_two", r#"{"tasks": [1, 1], "written": 20, "in_order": true}"#),
     tool("tool_topics", r#"{"partitions": 3, "listed": true, "deleted": true}"#),
     tool("tool_configs", r#"{"set": true}"#),
     tool("tool_console", r#"{"read": true}"#),
@@ -231,15 +243,18 @@ pub const CASES: &[ClientCase] = &[
         r#"{"listed": true, "state": "stable", "members": 1, "not_empty": 68, "after": "empty", "gone": true}"#,
     ),
     group("group_offsets", r#"{"altered": 7, "resumed_at": 7}"#),
-    // The same with the consumer protocol (KIP-848). kafka-python has none, and franz-go does not offer its own yet.
+    // The same with the consumer protocol (KIP-848). kafka-python and sarama have none, and franz-go does not offer its own yet.
     group(
         "consumer_group_resume",
         r#"{"first": [0, 1, 2, 3, 4], "committed": 5, "second": [5, 6, 7, 8, 9]}"#,
     )
-    .without(&[KafkaPython, Franz]),
-    group("consumer_group_of_two", r#"{"both": [2, 2], "alone": 4}"#).without(&[KafkaPython, Franz]),
-    group("consumer_group_static", r#"{"same_partitions": true, "revocations_of_the_other": 0}"#)
-        .without(&[KafkaPython, Franz]),
+    .without(&[KafkaPython, Franz, Sarama]),
+    group("consumer_group_of_two", r#"{"both": [2, 2], "alone": 4}"#).without(&[KafkaPython, Franz, Sarama]),
+    group("consumer_group_static", r#"{"same_partitions": true, "revocations_of_the_other": 0}"#).without(&[
+        KafkaPython,
+        Franz,
+        Sarama,
+    ]),
     // Two aborted records, then three committed ones.
     txn("txn_commit_abort", r#"{"committed": ["v0", "v1", "v2"], "all": 5}"#),
     // One committed record and its marker, then an open transaction.
@@ -251,5 +266,5 @@ pub const CASES: &[ClientCase] = &[
         "txn_admin",
         r#"{"listed": true, "state": "ongoing", "partitions": 1, "begun_at": 0, "stable_after": 2}"#,
     )
-    .without(&[Librdkafka, KafkaPython, Java39, Java28]),
+    .without(&[Librdkafka, KafkaPython, Java39, Java28, Sarama]),
 ];

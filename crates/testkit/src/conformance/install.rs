@@ -7,7 +7,7 @@ use std::process::Command;
 
 use super::Library;
 use crate::cache;
-use crate::clients::{self, ClientKind, Program, java};
+use crate::clients::{self, ClientKind, Program, go, java};
 use crate::kafka::Kafka;
 use crate::kafka::install::LINES;
 use crate::process::run;
@@ -22,8 +22,9 @@ const JAVA: [(&str, &str); 7] = [
     ("GroupCases.java", include_str!("../../clients/java/conformance/GroupCases.java")),
     ("LogCases.java", include_str!("../../clients/java/conformance/LogCases.java")),
 ];
-const PYTHON: [(&str, &str); 5] = [
+const PYTHON: [(&str, &str); 6] = [
     ("conformance_aiokafka.py", include_str!("../../clients/python/conformance_aiokafka.py")),
+    ("conformance_kcat.py", include_str!("../../clients/python/conformance_kcat.py")),
     ("conformance_tools.py", include_str!("../../clients/python/conformance_tools.py")),
     ("conformance.py", include_str!("../../clients/python/conformance.py")),
     ("conformance_librdkafka.py", include_str!("../../clients/python/conformance_librdkafka.py")),
@@ -40,6 +41,22 @@ const FRANZ: [(&str, &str); 8] = [
     ("go.sum", include_str!("../../clients/franz/conformance/go.sum")),
 ];
 
+const SARAMA: [(&str, &str); 7] = [
+    ("transaction.go", include_str!("../../clients/sarama/conformance/transaction.go")),
+    ("main.go", include_str!("../../clients/sarama/conformance/main.go")),
+    ("admin.go", include_str!("../../clients/sarama/conformance/admin.go")),
+    ("group.go", include_str!("../../clients/sarama/conformance/group.go")),
+    ("log.go", include_str!("../../clients/sarama/conformance/log.go")),
+    ("go.mod", include_str!("../../clients/sarama/conformance/go.mod")),
+    ("go.sum", include_str!("../../clients/sarama/conformance/go.sum")),
+];
+const KAFKAJS: [(&str, &str); 3] = [
+    ("suite.js", include_str!("../../clients/kafkajs/suite.js")),
+    ("conformance.js", include_str!("../../clients/kafkajs/conformance.js")),
+    ("admin.js", include_str!("../../clients/kafkajs/admin.js")),
+];
+const STREAMS: (&str, &str) = ("Streams.java", include_str!("../../clients/java/streams/Streams.java"));
+
 /// Makes the conformance program of a library ready to run; later calls only find it.
 pub(super) fn install(library: Library) -> Result<Program, String> {
     match library {
@@ -48,7 +65,11 @@ pub(super) fn install(library: Library) -> Result<Program, String> {
         Library::Java28 => older_java("2.8.2"),
         Library::Librdkafka => python(ClientKind::Librdkafka, "conformance_librdkafka.py"),
         Library::KafkaPython => python(ClientKind::KafkaPython, "conformance_kafka_python.py"),
-        Library::Franz => franz(),
+        Library::Franz => go("conformance-franz", &FRANZ),
+        Library::Sarama => go("conformance-sarama", &SARAMA),
+        Library::Kafkajs => clients::kafkajs("conformance.js", &KAFKAJS),
+        Library::Kcat => kcat(),
+        Library::Streams => streams(),
         Library::Aiokafka => python(ClientKind::Aiokafka, "conformance_aiokafka.py"),
         Library::Tools => tools(),
     }
@@ -86,7 +107,12 @@ fn java() -> Result<Program, String> {
 fn older_java(version: &str) -> Result<Program, String> {
     Kafka::available()?;
     let sources: Vec<(&str, &str)> = JAVA[1..].iter().copied().chain([LINES]).collect();
-    java::program(version, "Conformance", &sources)
+    java::program(java::CLIENTS, version, "Conformance", &sources)
+}
+
+fn streams() -> Result<Program, String> {
+    Kafka::available()?;
+    java::program("kafka-streams", crate::kafka::VERSION, "Streams", &[STREAMS, LINES])
 }
 
 fn class_path(tool: &Command) -> Result<OsString, String> {
@@ -118,14 +144,13 @@ fn tools() -> Result<Program, String> {
     Ok(Program::Native(python, args))
 }
 
-fn franz() -> Result<Program, String> {
-    let inputs = FRANZ.map(|(_, text)| text);
-    let dir = cache::ensure("conformance-franz", &inputs, |dir| {
-        for (name, text) in FRANZ {
-            cache::write(&dir.join(name), text)?;
-        }
-        run("go build", Command::new("go").current_dir(dir).args(["build", "-o", "conformance", "."]))
-            .map(drop)
-    })?;
-    Ok(Program::Native(dir.join("conformance"), Vec::new()))
+/// What the distribution has; it makes no topics and looks at no groups, so Python does that for it.
+fn kcat() -> Result<Program, String> {
+    run("kcat -V", Command::new("kcat").arg("-V"))
+        .map_err(|e| format!("kcat is not installed (apt-get install kcat): {e}"))?;
+    let Program::Native(python, mut args) = python(ClientKind::KafkaPython, "conformance_kcat.py")? else {
+        return Err("expected a Python program".to_owned());
+    };
+    args.push(PathBuf::from("kcat"));
+    Ok(Program::Native(python, args))
 }

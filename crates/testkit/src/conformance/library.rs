@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use crate::clients::Program;
+use crate::clients::{ClientKind, Program};
 
 /// A client, in the version that is tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,21 +21,33 @@ pub enum Library {
     KafkaPython,
     /// aiokafka.
     Aiokafka,
+    /// sarama.
+    Sarama,
+    /// kafkajs.
+    Kafkajs,
+    /// kcat, as the distribution has it.
+    Kcat,
+    /// Kafka Streams with exactly-once-v2.
+    Streams,
     /// Kafka's own command-line tools.
     Tools,
 }
 
 impl Library {
     /// All of them, in the order of the tables.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Java,
         Self::Java39,
         Self::Java28,
+        Self::Streams,
         Self::Tools,
         Self::Librdkafka,
+        Self::Kcat,
         Self::Franz,
+        Self::Sarama,
         Self::KafkaPython,
         Self::Aiokafka,
+        Self::Kafkajs,
     ];
     /// One version of each library: those that the embedded Kafka is measured with.
     pub const EACH: [Self; 4] = [Self::Java, Self::Librdkafka, Self::Franz, Self::KafkaPython];
@@ -50,6 +62,10 @@ impl Library {
             Self::Franz => "franz",
             Self::KafkaPython => "kafka-python",
             Self::Aiokafka => "aiokafka",
+            Self::Sarama => "sarama",
+            Self::Kafkajs => "kafkajs",
+            Self::Kcat => "kcat",
+            Self::Streams => "streams",
             Self::Tools => "tools",
         }
     }
@@ -64,6 +80,10 @@ impl Library {
             Self::Franz => "franz-go 1.22.2",
             Self::KafkaPython => "kafka-python 3.0.12",
             Self::Aiokafka => "aiokafka 0.14.0",
+            Self::Sarama => "sarama 1.61.1",
+            Self::Kafkajs => "kafkajs 2.2.4",
+            Self::Kcat => "kcat 1.7.1",
+            Self::Streams => "Kafka Streams 4.3.1",
             Self::Tools => "Kafka's tools 4.3.1",
         }
     }
@@ -72,9 +92,34 @@ impl Library {
     pub const fn own_cases(self) -> Option<&'static [&'static str]> {
         match self {
             Self::Aiokafka => Some(AIOKAFKA),
+            Self::Kafkajs => Some(KAFKAJS),
+            Self::Kcat => Some(KCAT),
+            Self::Streams => Some(STREAMS),
             Self::Tools => Some(TOOLS),
             _ => None,
         }
+    }
+
+    /// Whether it takes all nodes at one address for the same one, so that such a port can have one slot only: kafkajs, and the
+    /// librdkafka 2.0.2 of the distribution's kcat. With several slots kafkajs drops records and says they are delivered.
+    pub const fn one_node_per_address(self) -> bool {
+        matches!(self, Self::Kafkajs | Self::Kcat)
+    }
+
+    /// The driver of the same library that produces and consumes for as long as it is told to; `None`: there is none.
+    pub const fn driver(self) -> Option<ClientKind> {
+        Some(match self {
+            Self::Java => ClientKind::Java,
+            Self::Java39 => ClientKind::Java39,
+            Self::Java28 => ClientKind::Java28,
+            Self::Librdkafka => ClientKind::Librdkafka,
+            Self::Franz => ClientKind::Franz,
+            Self::Sarama => ClientKind::Sarama,
+            Self::KafkaPython => ClientKind::KafkaPython,
+            Self::Aiokafka => ClientKind::Aiokafka,
+            Self::Kafkajs => ClientKind::Kafkajs,
+            Self::Streams | Self::Kcat | Self::Tools => return None,
+        })
     }
 
     /// Makes its program ready to run; later calls only find it. An error says why it cannot run here.
@@ -105,6 +150,76 @@ const AIOKAFKA: &[&str] = &[
     "txn_fencing",
     "txn_offsets",
 ];
+
+/// It has no assignment without a group, no static members, and does not show the last stable offset.
+const KAFKAJS: &[&str] = &[
+    "codec_none",
+    "codec_gzip",
+    "codec_snappy",
+    "codec_lz4",
+    "codec_zstd",
+    "acks_0",
+    "acks_1",
+    "acks_all",
+    "idempotent",
+    "record_shapes",
+    "create_time",
+    "log_append_time",
+    "large_record",
+    "record_too_large",
+    "from_earliest",
+    "from_timestamp",
+    "from_offset",
+    "end_offsets",
+    "long_poll",
+    "group_resume",
+    "group_of_two",
+    "groups",
+    "group_offsets",
+    "txn_commit_abort",
+    "txn_fencing",
+    "txn_offsets",
+    "topic_lifecycle",
+    "create_partitions",
+    "topic_configs",
+    "broker_config",
+    "describe_cluster",
+    "delete_records",
+    "unknown_topic",
+    "acls",
+    "broker_config_set",
+    "reassign",
+];
+
+const KCAT: &[&str] = &[
+    "codec_none",
+    "codec_gzip",
+    "codec_snappy",
+    "codec_lz4",
+    "codec_zstd",
+    "acks_0",
+    "acks_1",
+    "acks_all",
+    "idempotent",
+    "record_shapes",
+    "log_append_time",
+    "large_record",
+    "record_too_large",
+    "from_earliest",
+    "from_timestamp",
+    "from_offset",
+    "end_offsets",
+    "out_of_range",
+    "group_resume",
+    "group_of_two",
+    "txn_commit_abort",
+    "txn_open",
+    "txn_fencing",
+    "topic_lifecycle",
+    "describe_cluster",
+];
+
+const STREAMS: &[&str] = &["streams_eos", "streams_restart", "streams_abort", "streams_of_two"];
 
 const TOOLS: &[&str] = &[
     "tool_topics",

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::spec::Ports;
-use super::{ClusterSpec, Kafka, Role, free_ports, ping};
+use super::{ClusterSpec, Kafka, Role, free_ports, older, ping};
 use crate::cache;
 use crate::process::{Process, last_lines, run_dir, wait_for};
 
@@ -22,6 +22,8 @@ pub struct Cluster {
     spec: ClusterSpec,
     ports: Ports,
     dir: PathBuf,
+    /// Of releases that need it.
+    zookeeper: Option<Process>,
     brokers: Vec<Option<Process>>,
 }
 
@@ -38,8 +40,11 @@ impl Cluster {
         let ports = pick_ports(&spec)?;
         let dir = run_dir().join(format!("{}-{}", spec.name, ports.controller[0]));
         let brokers = (0..spec.brokers).map(|_| None).collect();
-        let mut cluster = Self { kafka: kafka.clone(), spec, ports, dir, brokers };
+        let mut cluster = Self { kafka: kafka.clone(), spec, ports, dir, zookeeper: None, brokers };
         cluster.format()?;
+        if cluster.kafka.0.release.zookeeper() {
+            cluster.zookeeper = Some(cluster.launch_zookeeper()?);
+        }
         for broker in 0..cluster.brokers.len() {
             cluster.launch(broker)?;
         }
@@ -208,22 +213,42 @@ impl Cluster {
         for broker in 0..self.size() {
             let data = self.data(broker);
             fs::create_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;
-            let meta = format!(
-                "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n",
-                self.node_id(broker),
-                random_id()?
-            );
-            cache::write(&data.join("meta.properties"), &meta)?;
-            fs::copy(self.kafka.bootstrap_checkpoint(), data.join("bootstrap.checkpoint"))
-                .map_err(|e| format!("bootstrap.checkpoint: {e}"))?;
+            let zookeeper = self.kafka.0.release.zookeeper();
+            if !zookeeper {
+                self.format_data(broker, &data, &cluster_id)?;
+            }
             let keystore = self.dir.join(format!("broker-{broker}.keystore.pem"));
             if let Some(pem) = self.spec.keystores.get(broker) {
                 cache::write(&keystore, pem)?;
             }
-            let properties = self.spec.server_properties(broker, &self.ports, &data, &keystore);
+            let properties = self.spec.server_properties(broker, &self.ports, &data, &keystore, zookeeper);
             cache::write(&self.properties_file(broker), &properties)?;
         }
         Ok(())
+    }
+
+    fn format_data(&self, broker: usize, data: &Path, cluster_id: &str) -> Result<(), String> {
+        let meta = format!(
+            "version=1\ncluster.id={cluster_id}\nnode.id={}\ndirectory.id={}\n",
+            self.node_id(broker),
+            random_id()?
+        );
+        cache::write(&data.join("meta.properties"), &meta)?;
+        fs::copy(self.kafka.bootstrap_checkpoint(), data.join("bootstrap.checkpoint"))
+            .map(drop)
+            .map_err(|e| format!("bootstrap.checkpoint: {e}"))
+    }
+
+    /// Brokers try until it answers, so nobody waits for it here.
+    fn launch_zookeeper(&self) -> Result<Process, String> {
+        let (data, config) = (self.dir.join("zookeeper"), self.dir.join("zookeeper.properties"));
+        fs::create_dir_all(&data).map_err(|e| format!("{}: {e}", data.display()))?;
+        cache::write(&config, &older::zookeeper_properties(self.ports.controller[0], &data))?;
+        let log = append(&self.dir.join("zookeeper.log"))?;
+        let mut java = self.kafka.java(Role::Broker);
+        java.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(config);
+        java.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        Process::spawn(&format!("{} zookeeper", self.spec.name), &mut java)
     }
 
     fn properties_file(&self, broker: usize) -> PathBuf {
@@ -248,6 +273,7 @@ impl Drop for Cluster {
             broker.kill();
         }
         self.brokers.clear();
+        self.zookeeper = None;
         let _ = fs::remove_dir_all(&self.dir);
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn available() -> Result<(), String> {
 
 /// The directory of the installed Kafka.
 pub(super) fn install() -> Result<PathBuf, String> {
-    let jars = cache::ensure(&format!("jars-{VERSION}"), &[POM], fetch_jars)?;
+    let jars = cache::ensure(&format!("jars-{VERSION}"), &[POM], |dir| fetch_jars(dir, POM))?;
     let runtime = java_version()?;
     let mut inputs = vec![POM, LOGGING, TOOLS_LOGGING, &runtime];
     inputs.extend(SOURCES.iter().map(|(_, text)| *text));
@@ -47,8 +47,8 @@ fn java_version() -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-fn fetch_jars(dir: &Path) -> Result<(), String> {
-    cache::write(&dir.join("pom.xml"), POM)?;
+pub(super) fn fetch_jars(dir: &Path, pom: &str) -> Result<(), String> {
+    cache::write(&dir.join("pom.xml"), pom)?;
     let mut mvn = Command::new("mvn");
     mvn.current_dir(dir).args(["-q", "-B", "dependency:copy-dependencies"]);
     mvn.args(["-DincludeScope=runtime", "-DoutputDirectory=libs"]);
@@ -60,7 +60,7 @@ fn prepare(home: &Path, libs: &Path) -> Result<(), String> {
     cache::write(&home.join("log4j2-tools.properties"), TOOLS_LOGGING)?;
     cache::write(&home.join("libs"), &jar_list(libs)?)?;
     compile_tools(home)?;
-    format_once(home)?;
+    format_once(home, java(home, &class_path(home)?, "log4j2.properties"))?;
     // Without the archives everything works, slower.
     if let Err(e) = train(home) {
         eprintln!("kafka: no class-data archive, starts will be slow: {e}");
@@ -82,6 +82,7 @@ pub(crate) fn jar_list(libs: &Path) -> Result<String, String> {
 
 pub(super) fn class_path(home: &Path) -> Result<String, String> {
     let libs = fs::read_to_string(home.join("libs")).map_err(|e| format!("{}: {e}", home.display()))?;
+    // An older release has no tools of its own.
     Ok(format!("{}:{libs}", home.join("pointsman-tools.jar").display()))
 }
 
@@ -111,7 +112,7 @@ pub(super) fn java(home: &Path, class_path: &str, logging: &str) -> Command {
 }
 
 /// Formats one directory and keeps its checkpoint: the feature levels, which do not depend on the broker.
-fn format_once(home: &Path) -> Result<(), String> {
+pub(super) fn format_once(home: &Path, mut format: Command) -> Result<(), String> {
     let data = home.join("format");
     let properties = home.join("format.properties");
     let text = format!(
@@ -121,7 +122,6 @@ fn format_once(home: &Path) -> Result<(), String> {
         data.display()
     );
     cache::write(&properties, &text)?;
-    let mut format = java(home, &class_path(home)?, "log4j2.properties");
     format.args(["kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c"]).arg(properties);
     run("kafka-storage format", &mut format)?;
     fs::copy(data.join("bootstrap.checkpoint"), home.join("bootstrap.checkpoint"))

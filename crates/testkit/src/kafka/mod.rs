@@ -6,22 +6,25 @@
 mod admin;
 mod cluster;
 pub(crate) mod install;
+mod older;
 mod ping;
 mod ports;
+mod release;
 mod spec;
 
 pub use admin::{Admin, PartitionState};
 pub use cluster::Cluster;
-pub use ping::node_ids;
+pub use ping::{api_versions, node_ids};
 pub use ports::free_ports;
+pub use release::Release;
 pub use spec::ClusterSpec;
 
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-/// The version of Apache Kafka that is run.
-pub const VERSION: &str = "4.3.1";
+/// The version of Apache Kafka that is run, where nothing else is said.
+pub const VERSION: &str = Release::Current.version();
 
 /// An installed Apache Kafka. Cheap to clone; the clones share one admin helper.
 #[derive(Clone, Debug)]
@@ -31,6 +34,9 @@ pub struct Kafka(Arc<Installed>);
 struct Installed {
     home: PathBuf,
     class_path: String,
+    release: Release,
+    /// The current one, which has the helper and the drivers; `None`: this is it.
+    current: Option<Kafka>,
     admin: OnceLock<Admin>,
 }
 
@@ -53,13 +59,29 @@ impl Kafka {
         Self::at(home)
     }
 
+    /// Installs another release on first use. Its helper is that of the current one, which speaks to all of them.
+    pub fn release(&self, release: Release) -> Result<Self, String> {
+        if release == self.0.release {
+            return Ok(self.clone());
+        }
+        let home = older::install(release)?;
+        Self::new(home, release, Some(self.clone()))
+    }
+
     fn at(home: PathBuf) -> Result<Self, String> {
+        Self::new(home, Release::Current, None)
+    }
+
+    fn new(home: PathBuf, release: Release, current: Option<Self>) -> Result<Self, String> {
         let class_path = install::class_path(&home)?;
-        Ok(Self(Arc::new(Installed { home, class_path, admin: OnceLock::new() })))
+        Ok(Self(Arc::new(Installed { home, class_path, release, current, admin: OnceLock::new() })))
     }
 
     /// The helper for topics and logs, started on first use and shared.
     pub fn admin(&self) -> Result<&Admin, String> {
+        if let Some(current) = &self.0.current {
+            return current.admin();
+        }
         if self.0.admin.get().is_none() {
             // Of two started at once, one is kept and the other ends with its handle.
             let _ = self.0.admin.set(Admin::start(self)?);
@@ -79,7 +101,10 @@ impl Kafka {
             Role::Broker => ("broker.jsa", "log4j2.properties", "-Xmx256m"),
             Role::Tools => ("tools.jsa", "log4j2-tools.properties", "-Xmx192m"),
         };
-        let mut java = install::java(&self.0.home, &self.0.class_path, logging);
+        let mut java = match self.0.release {
+            Release::Current => install::java(&self.0.home, &self.0.class_path, logging),
+            _ => older::java(&self.0.home, &self.0.class_path),
+        };
         java.args([heap, "-Xshare:auto", "-Xlog:disable"]);
         let archive = self.0.home.join(archive);
         if archive.is_file() {

@@ -65,31 +65,32 @@ impl ClusterSpec {
         self.base_node_id + broker
     }
 
-    /// The settings of a broker. Its key and certificates are in `keystore`, if it has any.
+    /// The settings of a broker. Its key and certificates are in `keystore`, if it has any. `zookeeper`: for brokers that have no
+    /// controllers of their own; it listens on the first controller's port.
     pub(super) fn server_properties(
         &self,
         broker: usize,
         ports: &Ports,
         data: &Path,
         keystore: &Path,
+        zookeeper: bool,
     ) -> String {
         let replication = self.replication().to_string();
         let min_isr = self.min_isr.min(self.replication()).to_string();
-        let (listeners, advertised) = self.listeners(broker, ports);
+        let (client, advertised) = self.listeners(broker, ports);
         let front = if self.keystores.is_empty() { "PLAINTEXT" } else { "SSL" };
-        let mut text = String::new();
+        let mut text =
+            if zookeeper { self.of_zookeeper(broker, ports) } else { self.of_quorum(broker, ports, &client) };
+        if zookeeper {
+            let _ = writeln!(text, "listeners={client}");
+        }
         for (key, value) in [
-            ("process.roles", "broker,controller"),
-            ("node.id", &self.node_id(broker).to_string()),
-            ("controller.quorum.voters", &self.voters(ports)),
-            ("listeners", &listeners),
-            ("advertised.listeners", &advertised),
+            ("advertised.listeners", &*advertised),
             (
                 "listener.security.protocol.map",
                 &format!("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,FRONT:{front}"),
             ),
             ("inter.broker.listener.name", "PLAINTEXT"),
-            ("controller.listener.names", "CONTROLLER"),
             ("log.dirs", &data.display().to_string()),
             ("auto.create.topics.enable", "false"),
             ("min.insync.replicas", &min_isr),
@@ -117,14 +118,29 @@ impl ClusterSpec {
         text
     }
 
+    fn of_quorum(&self, broker: usize, ports: &Ports, client: &str) -> String {
+        format!(
+            "process.roles=broker,controller\nnode.id={}\ncontroller.quorum.voters={}\n\
+             controller.listener.names=CONTROLLER\nlisteners={client},CONTROLLER://127.0.0.1:{}\n",
+            self.node_id(broker),
+            self.voters(ports),
+            ports.controller[broker],
+        )
+    }
+
+    fn of_zookeeper(&self, broker: usize, ports: &Ports) -> String {
+        let (id, zookeeper) = (self.node_id(broker), ports.controller[0]);
+        format!("broker.id={id}\nzookeeper.connect=127.0.0.1:{zookeeper}\n")
+    }
+
+    /// Those for clients and the other brokers, and what is said of them.
     fn listeners(&self, broker: usize, ports: &Ports) -> (String, String) {
         let direct = format!("PLAINTEXT://127.0.0.1:{}", ports.client[broker]);
-        let controller = format!("CONTROLLER://127.0.0.1:{}", ports.controller[broker]);
         let Some(advertised) = self.advertised.get(broker) else {
-            return (format!("{direct},{controller}"), direct);
+            return (direct.clone(), direct);
         };
         let front = format!("FRONT://{}:{}", self.front_host(broker), ports.front[broker]);
-        (format!("{direct},{front},{controller}"), format!("{direct},FRONT://{advertised}"))
+        (format!("{direct},{front}"), format!("{direct},FRONT://{advertised}"))
     }
 
     fn voters(&self, ports: &Ports) -> String {
@@ -148,7 +164,7 @@ mod tests {
     use super::*;
 
     fn properties(spec: &ClusterSpec, ports: &Ports) -> String {
-        spec.server_properties(0, ports, Path::new("/data"), Path::new("/keystore.pem"))
+        spec.server_properties(0, ports, Path::new("/data"), Path::new("/keystore.pem"), false)
     }
 
     #[test]
@@ -158,6 +174,25 @@ mod tests {
         assert!(text.contains("\nmin.insync.replicas=1\n"), "{text}");
         assert!(text.contains("\noffsets.topic.replication.factor=1\n"), "{text}");
         assert!(!text.contains("FRONT://"), "{text}");
+    }
+
+    #[test]
+    fn with_zookeeper_nothing_is_said_of_controllers() {
+        let ports = Ports { client: vec![1000], controller: vec![1001], front: vec![1002] };
+        let text = ClusterSpec::new("one", 1).server_properties(
+            0,
+            &ports,
+            Path::new("/data"),
+            Path::new("/keystore.pem"),
+            true,
+        );
+        assert!(
+            text.starts_with(
+                "broker.id=1\nzookeeper.connect=127.0.0.1:1001\nlisteners=PLAINTEXT://127.0.0.1:1000\n"
+            ),
+            "{text}"
+        );
+        assert!(!text.contains("process.roles") && !text.contains("voters"), "{text}");
     }
 
     #[test]

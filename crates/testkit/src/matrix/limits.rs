@@ -3,24 +3,38 @@
 //! A case that is listed here must fail there: one that works is a difference too, so that the list stays true.
 
 use super::{Row, Shape};
+use crate::conformance::Library;
 
 /// Cases that do not work.
 struct Limit {
     case: &'static str,
     /// Only in this shape.
     shape: Option<Shape>,
+    /// Only these clients; none: all.
+    only: &'static [Library],
+}
+
+const fn limit(case: &'static str, shape: Option<Shape>, only: &'static [Library]) -> Limit {
+    Limit { case, shape, only }
 }
 
 const LIMITS: &[Limit] = &[
     // DescribeLogDirs is asked of the broker at the other end of the connection; of one port for all slots nobody knows which.
-    Limit { case: "log_dirs", shape: Some(Shape::One) },
-    Limit { case: "tool_log_dirs", shape: Some(Shape::One) },
+    limit("log_dirs", Some(Shape::One), &[]),
+    limit("tool_log_dirs", Some(Shape::One), &[]),
     // Ending the transaction of another producer is WriteTxnMarkers, which belongs to brokers and is not offered.
-    Limit { case: "txn_admin", shape: None },
+    limit("txn_admin", None, &[]),
+    // These clients take all nodes at one address for the same one, so one port is one slot for them: they are shown one broker,
+    // and one cannot be told to hold three replicas.
+    limit("describe_cluster", Some(Shape::One), ONE_NODE),
+    limit("reassign", Some(Shape::One), ONE_NODE),
 ];
+
+const ONE_NODE: &[Library] = &[Library::Kafkajs, Library::Kcat];
 
 /// Whether a case is known not to work.
 pub(super) fn listed(row: &Row) -> bool {
     let shape = |limit: &Limit| limit.shape.is_none_or(|shape| shape == row.shape);
-    LIMITS.iter().any(|limit| limit.case == row.case && shape(limit))
+    let client = |limit: &Limit| limit.only.is_empty() || limit.only.contains(&row.library);
+    LIMITS.iter().any(|limit| limit.case == row.case && shape(limit) && client(limit))
 }

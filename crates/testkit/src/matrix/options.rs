@@ -4,13 +4,17 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::conformance::Library;
+use crate::kafka::Release;
 
 /// How to call it.
 pub const USAGE: &str = "\
 cargo xtask matrix [options]
-  --clients a,b         default all: java, java-3.9, java-2.8, tools, librdkafka, franz,
-                        kafka-python, aiokafka
-  --shape a,b           of slots (a port for each slot) and one (one port for everything); default both
+  --clients a,b         default all: java, java-3.9, java-2.8, streams, tools, librdkafka, kcat, franz,
+                        sarama, kafka-python, aiokafka, kafkajs
+  --shape a,b           of slots (a port for each slot), one (one port for everything) and switch
+                        (produce and consume while Pointsman moves everybody there and back); default all
+  --brokers A,B         releases of the two clusters of the shape switch, of 2.8, 3.9, 4.3; default 4.3,4.3.
+                        With it, this shape alone is run, unless --shape says otherwise
   --quick               only the cases that the gate runs
   --binary FILE         the pointsman to test, default: cargo build";
 
@@ -49,7 +53,7 @@ impl FromStr for Shape {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|shape| shape.word() == text);
-        found.ok_or_else(|| format!("--shape: expected slots or one, got {text:?}"))
+        found.ok_or_else(|| format!("--shape: expected slots, one or switch, got {text:?}"))
     }
 }
 
@@ -58,8 +62,12 @@ impl FromStr for Shape {
 pub struct Options {
     /// The clients.
     pub clients: Vec<Library>,
-    /// The shapes.
+    /// The shapes in which directly and through Pointsman are compared.
     pub shapes: Vec<Shape>,
+    /// Whether clients are moved between clusters, too.
+    pub switch: bool,
+    /// The releases of the two clusters that they are moved between.
+    pub brokers: [Release; 2],
     /// Only a part of the cases.
     pub quick: bool,
     /// The binary under test.
@@ -68,7 +76,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clients: Library::ALL.to_vec(), shapes: Shape::ALL.to_vec(), quick: false, binary: None }
+        Self {
+            clients: Library::ALL.to_vec(),
+            shapes: Shape::ALL.to_vec(),
+            switch: true,
+            brokers: [Release::Current; 2],
+            quick: false,
+            binary: None,
+        }
     }
 }
 
@@ -77,17 +92,35 @@ impl Options {
     pub fn parse(args: &[String]) -> Result<Self, String> {
         let mut args = args.iter();
         let mut options = Self::default();
+        let mut shapes = None;
         while let Some(name) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
             match name.as_str() {
                 "--clients" => options.clients = list(value()?)?,
-                "--shape" => options.shapes = list(value()?)?,
+                "--shape" => shapes = Some(value()?.as_str()),
+                "--brokers" => {
+                    let pair = list(value()?)?;
+                    options.brokers = <[Release; 2]>::try_from(pair)
+                        .map_err(|_| format!("--brokers: expected two releases\n{USAGE}"))?;
+                    shapes = shapes.or(Some("switch"));
+                }
                 "--quick" => options.quick = true,
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 _ => return Err(format!("unknown option {name}\n{USAGE}")),
             }
         }
+        options.choose(shapes)?;
         Ok(options)
+    }
+
+    fn choose(&mut self, shapes: Option<&str>) -> Result<(), String> {
+        if let Some(shapes) = shapes {
+            let (switch, compared): (Vec<&str>, Vec<&str>) =
+                shapes.split(',').partition(|shape| *shape == "switch");
+            self.switch = !switch.is_empty();
+            self.shapes = compared.into_iter().map(Shape::from_str).collect::<Result<_, _>>()?;
+        }
+        Ok(())
     }
 }
 
@@ -105,11 +138,18 @@ mod tests {
         let expected = Options {
             clients: vec![Library::Franz, Library::Java],
             shapes: vec![Shape::One],
+            switch: false,
             quick: true,
-            binary: None,
+            ..Options::default()
         };
         assert_eq!(parse("--clients franz,java --shape one --quick"), Ok(expected));
-        for wrong in ["--clients perl", "--shape round", "--shape", "all"] {
+        let both = Options { shapes: vec![Shape::One], ..Options::default() };
+        assert_eq!(parse("--shape one,switch"), Ok(both));
+        let brokers = [Release::V39, Release::Current];
+        assert_eq!(parse("--brokers 3.9,4.3"), Ok(Options { shapes: vec![], brokers, ..Options::default() }));
+        for wrong in
+            ["--clients perl", "--shape round", "--shape", "all", "--brokers 3.9", "--brokers 3.9,5.0"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -83,10 +83,8 @@ fn print<S: Serialize>(
 /// What makes the producer of a library idempotent, in its own words. A test reads from the log that it does.
 pub fn idempotent(kind: ClientKind) -> BTreeMap<String, String> {
     let name = match kind {
-        ClientKind::Java | ClientKind::Java39 | ClientKind::Librdkafka | ClientKind::Franz => {
-            "enable.idempotence"
-        }
         ClientKind::KafkaPython | ClientKind::Aiokafka => "enable_idempotence",
+        _ => "enable.idempotence",
     };
     BTreeMap::from([(name.to_owned(), "true".to_owned())])
 }
