@@ -1,7 +1,8 @@
 //! Virtual topic ids: stable over switches, so that a client never takes a topic for a re-created one.
 //!
 //! A virtual id is the UUID v5 of (virtual cluster, topic name, incarnation). The incarnation is raised only when the
-//! real id of the topic changes on the *same* cluster, i.e. the topic was deleted and made again.
+//! real id of the topic changes on the *same* cluster, i.e. the topic was deleted and made again. Incarnations survive a restart, real
+//! ids do not: a topic that is made again in between keeps its virtual id, as topics did before they had ids.
 
 use std::{
     collections::HashMap,

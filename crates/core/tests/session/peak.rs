@@ -12,9 +12,9 @@ use pointsman_wire::{
     value::{self, Struct, Value},
 };
 
-/// Bytes that a session may have in use at its peak while it takes in a frame, per byte of it: what was decoded (56), what is known of
-/// each partition, and an answer or parts in its place. Most of it (340) takes the refusal of a request that asks for many keys of no length.
-const PER_BYTE: usize = 400;
+/// Bytes that a session may have in use at its peak while it takes in a frame, per byte of it. Most of it takes the refusal of a request that
+/// asks for many keys of no length: an answer of 12 bytes for each. What each kind of request may cost is in `bound`.
+const PER_BYTE: usize = 48;
 /// And beside that, for small frames.
 const FIXED: usize = 64 << 10;
 
