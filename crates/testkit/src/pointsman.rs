@@ -69,6 +69,8 @@ pub struct Spec<'a> {
     pub log: &'a str,
     /// Whether the clusters hold the same logs.
     pub mirrored: bool,
+    /// How long consumers may stay at a planned move; `None`: as by default.
+    pub consumer_drain: Option<Duration>,
     /// Mechanisms that it must do without, in the words of its feature `broken`.
     pub without: &'a [String],
 }
@@ -76,7 +78,7 @@ pub struct Spec<'a> {
 impl<'a> Spec<'a> {
     /// Between independent clusters.
     pub fn new(chain: &'a [(&'a str, String)], hold: Duration, log: &'a str) -> Self {
-        Self { chain, hold, log, mirrored: false, without: &[] }
+        Self { chain, hold, log, mirrored: false, consumer_drain: None, without: &[] }
     }
 }
 
@@ -134,6 +136,7 @@ fn config_text(place: &Place, spec: &Spec<'_>) -> String {
         [first, .., last] => format!("{first}-{last}"),
         one => one.iter().map(u16::to_string).collect(),
     };
+    let drain = spec.consumer_drain.map(|drain| format!(", consumer_drain: {}ms", drain.as_millis()));
     format!(
         "admin: {{ listen: 127.0.0.1:{} }}
 state: {{ file: pointsman-state.json }}
@@ -143,12 +146,13 @@ clusters:
     listen: 127.0.0.1:{listen}
     advertise: 127.0.0.1
     chain: [{}]
-    failover: {{ automatic: true, failback: automatic, hold: {}ms }}
+    failover: {{ automatic: true, failback: automatic, hold: {}ms{} }}
     replication: {}
 ",
         place.admin_port,
         names.join(", "),
         spec.hold.as_millis(),
+        drain.unwrap_or_default(),
         if spec.mirrored { "identical_offsets" } else { "none" },
     )
 }
@@ -165,11 +169,15 @@ mod tests {
             let hold = Duration::from_millis(1500);
             let place =
                 Place { binary: PathBuf::from("pointsman"), ports, admin_port: 9901, dir: PathBuf::new() };
-            let text = config_text(&place, &Spec { mirrored, ..Spec::new(&chain, hold, "log") });
+            let consumer_drain = (!mirrored).then_some(Duration::from_millis(700));
+            let spec = Spec { mirrored, consumer_drain, ..Spec::new(&chain, hold, "log") };
+            let text = config_text(&place, &spec);
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
             assert_eq!(config.clusters.len(), 2);
             assert_eq!(config.virtual_clusters[0].failover.hold, hold);
+            let drain = consumer_drain.unwrap_or_default();
+            assert_eq!(config.virtual_clusters[0].failover.consumer_drain, drain);
             assert_eq!(config.virtual_clusters[0].replication.keeps_offsets(), mirrored);
         }
     }

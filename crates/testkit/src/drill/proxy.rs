@@ -46,6 +46,7 @@ impl Proxy {
                 let log = format!("run-{run}-proxy.log");
                 let spec = Spec {
                     mirrored: options.mirrored,
+                    consumer_drain: options.consumer_drain,
                     without: &options.without,
                     ..Spec::new(&chain, options.hold, &log)
                 };
