@@ -40,6 +40,7 @@ impl Session {
                 close(CloseReason::NoCluster, "no cluster of the chain has been reached yet".into(), out);
             }
             Route::Local => {
+                self.note_software(&frame);
                 self.answer(id, k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
             }
             _ => self.dispatch(id, frame, 4 + len, now, out),
@@ -142,6 +143,7 @@ impl Session {
                     return self.answer(id, k10_find_coordinator::refusal(&request.unwrap_or_default()), out);
                 }
                 let Some(frame) = self.end_stale(id, frame, out) else { return };
+                let Some(frame) = self.attend_member(id, frame, out) else { return };
                 if !self.attend_drain(id, &frame, &view.context(), out) {
                     return;
                 }
@@ -320,7 +322,10 @@ impl Session {
         }
         let cx = view.as_deref().map(View::context);
         match refuse::response(rule, version, &scan, cause, cx.as_ref()) {
-            Some(body) => self.answer(id, body, out),
+            Some(mut body) => {
+                self.soften(rule.key, &mut body);
+                self.answer(id, body, out);
+            }
             None if view.is_none() => {
                 close(CloseReason::NoCluster, "no cluster of the chain is available".into(), out);
             }

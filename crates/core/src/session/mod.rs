@@ -11,7 +11,6 @@
 //!                                 └─▶ waits for a topology or a coordinator ─▶ route┘
 //! ```
 
-mod commits;
 mod complete;
 mod dispatch;
 mod drain;
@@ -24,6 +23,7 @@ mod positions;
 mod produce_parts;
 mod produce_stream;
 mod refuse;
+mod rejoin;
 mod route;
 mod send;
 pub mod stream;
@@ -129,6 +129,8 @@ pub struct Session {
     gate: Arc<Gate>,
     /// This connection's number at the gate.
     number: u64,
+    /// The client's library tells the application of a membership that is lost.
+    reports_loss: bool,
     members: Arc<Members>,
     metrics: Arc<VirtualClusterMetrics>,
 }
@@ -212,6 +214,7 @@ impl Session {
             share_broker: None,
             transaction_timeout: None,
             number: gate.enter(),
+            reports_loss: false,
             gate,
             members: Arc::default(),
             metrics,

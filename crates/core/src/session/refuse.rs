@@ -33,7 +33,8 @@ pub(super) fn response(
         Fail::Partitions(shape, code) => Some(partitions(shape, scan, None, code, cx)),
         Fail::Keys(keys, code) => by_keys(version, keys, scan, None, code),
         Fail::TopLevel(broker, switch) => {
-            let code = if cause == Cause::Switch { switch } else { broker };
+            // While no cluster serves there is nothing that a member could join; it looks for a coordinator, at its own pace.
+            let code = if cause == Cause::Switch && cx.is_some() { switch } else { broker };
             tables::response(rule.key, version)?
                 .fields
                 .iter()
@@ -147,7 +148,7 @@ fn by_keys(version: i16, keys: &Keys, scan: &Scan, chosen: Option<&[usize]>, cod
 }
 
 /// Group responses with an error name no generation, producer or member.
-fn no_member(response: Struct) -> Struct {
+pub(super) fn no_member(response: Struct) -> Struct {
     response.with("GenerationId", -1).with("ProducerId", -1).with("ProducerEpoch", -1)
 }
 

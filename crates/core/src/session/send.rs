@@ -79,7 +79,7 @@ impl Session {
             self.share_broker = Some(node);
         }
         if let Some(producer) = commits {
-            self.members.commits.asked(producer);
+            self.virtual_cluster.commits.asked(producer);
         }
         let link = self.links.entry(to).or_default();
         link.unanswered |= silent;
@@ -232,7 +232,13 @@ impl Session {
 }
 
 /// A frame with the header of `whole` and another body.
-fn part_frame(whole: &[u8], key: i16, version: i16, correlation: i32, body: &Struct) -> Option<Bytes> {
+pub(super) fn part_frame(
+    whole: &[u8],
+    key: i16,
+    version: i16,
+    correlation: i32,
+    body: &Struct,
+) -> Option<Bytes> {
     let header = header::request_header(&whole[4..]).ok()?.len;
     let mut frame = whole[..4 + header].to_vec();
     value::encode(tables::request(key, version)?, version, body, &mut frame).ok()?;
