@@ -45,6 +45,7 @@ fn virtual_cluster(generation: u64, chain: &Chain, clusters: &[Watched], ours: &
         replication: config.replication,
         positions: config.positions,
         groups: chain.handover.groups.clone(),
+        commits: chain.handover.commits.clone(),
         passthrough: chain.passthrough.as_ref().map(|side| side.view(chain, clusters)),
     }
 }

@@ -13,7 +13,7 @@ pub use writer::{Ticket, Writer};
 use pointsman_core::{
     failover::{Reason, Saved},
     offer::Offer,
-    offsets::SwitchPoint,
+    offsets::{SavedGroups, SwitchPoint},
     places::Places,
     status::SwitchStatus,
 };
@@ -63,6 +63,16 @@ pub struct VirtualState {
     /// Where the logs of the cluster that took over last ended at that moment.
     #[serde(default)]
     pub switch_point: Option<SwitchPoint>,
+    /// Which groups were seen where.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub groups: Arc<SavedGroups>,
+    /// Producer ids, as clients know them, whose commit was under way at the last switch, or is in doubt since an earlier one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commits_in_doubt: Vec<i64>,
+}
+
+fn is_empty(groups: &SavedGroups) -> bool {
+    groups.is_empty()
 }
 
 /// Where the state is kept.

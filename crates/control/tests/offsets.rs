@@ -2,14 +2,17 @@
 
 mod support;
 
+use pointsman_control::state::VirtualState;
 use pointsman_core::{
-    config::{Failback, Replication},
+    config::{Config, Failback, Replication},
     failover::{Command, Reason},
+    offsets::Place,
     snapshot::Snapshot,
     status::Status,
 };
 use std::time::Duration;
-use support::{Brokers, Control, DEADLINE, TestFence, config};
+use support::{Brokers, Control, DEADLINE, TestFence, config, stored};
+use tokio::time::timeout;
 
 /// Waits until the end of every log of a cluster is known to be this.
 async fn until_polled(control: &Control, cluster: usize, end: i64) {
@@ -181,4 +184,66 @@ async fn a_broker_that_does_not_answer_delays_no_other() {
     control.until_status("the others", others).await;
     assert_eq!(cell.end("orders", 1), Some(0), "the last good answer stays");
     control.stop().await;
+}
+
+#[tokio::test]
+async fn which_groups_were_seen_and_which_commits_are_in_doubt_is_kept_over_a_restart() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let mut config = config(&primary, &secondary);
+    config.virtual_clusters[0].failover.failback = Failback::Manual;
+    secondary.set_end(40);
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("primary").await;
+    until_polled(&control, 1, 40).await;
+    let (main, since) = (control.main(), control.main().active.as_ref().map_or(0, |a| a.since));
+    main.groups.saw("billing", "orders", 1, &"primary".into(), since, 60);
+    [7, 8].iter().for_each(|producer| main.commits.asked(*producer));
+    main.commits.settled(8);
+    (0..3).for_each(|node| primary.kill(node));
+    control.until_active("secondary").await;
+    let crashed = until_stored(&config, |main| !main.groups.is_empty()).await;
+    assert_eq!(crashed.commits_in_doubt, [7], "written with the switch: a crash loses nothing of it");
+    let since = control.main().active.as_ref().map_or(0, |a| a.since);
+    control.main().groups.saw("late", "orders", 2, &"secondary".into(), since, 5);
+    control.stop().await;
+
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("secondary").await;
+    let main = control.main();
+    let place =
+        |group: &str, partition, cluster: &str| main.groups.place(group, "orders", partition, cluster, 99);
+    assert_eq!(place("billing", 1, "secondary"), Place::Here(40), "the switch point");
+    assert_eq!(place("billing", 1, "primary"), Place::Here(60));
+    assert_eq!(place("late", 2, "primary"), Place::Elsewhere, "an orderly end writes down what is new");
+    assert_eq!(place("new", 1, "secondary"), Place::New);
+    assert!(main.commits.in_doubt(7) && !main.commits.in_doubt(8));
+    control.stop().await;
+}
+
+#[tokio::test]
+async fn groups_that_are_new_are_written_down_without_a_switch() {
+    let (primary, secondary) = (Brokers::start("a", 3).await, Brokers::start("b", 3).await);
+    let config = config(&primary, &secondary);
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("primary").await;
+    let since = control.main().active.as_ref().map_or(0, |a| a.since);
+    control.main().groups.saw("billing", "orders", 1, &"primary".into(), since, 60);
+    until_stored(&config, |main| !main.groups.is_empty()).await;
+    control.stop().await;
+}
+
+/// Waits until the state file says so of the virtual cluster.
+async fn until_stored(config: &Config, good: impl Fn(&VirtualState) -> bool) -> VirtualState {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    let found = timeout(DEADLINE, async {
+        loop {
+            ticks.tick().await;
+            let mut state = stored(config);
+            let main = state.virtual_clusters.remove("main").expect("the virtual cluster");
+            if good(&main) {
+                return main;
+            }
+        }
+    });
+    found.await.unwrap_or_else(|_| panic!("it was not stored: {:#?}", stored(config)))
 }

@@ -6,6 +6,7 @@
 //! This crate must never open a socket, read a clock or spawn anything.
 
 pub mod broken;
+pub mod commits;
 pub mod config;
 pub mod failover;
 pub mod health;

@@ -4,6 +4,7 @@
 //! changes it. What grows by observation alone (leaders, coordinators, topic ids) sits in cells that snapshots share.
 
 use crate::{
+    commits::Commits,
     config::{Address, Positions, Replication},
     offer::Offer,
     offsets::{EndsCell, Groups, Readers, SwitchPoint},
@@ -76,6 +77,8 @@ pub struct VirtualCluster {
     pub positions: Positions,
     /// Which groups were seen where. Shared between snapshots.
     pub groups: Arc<Groups>,
+    /// Commits of transactions whose outcome may come to be unknown. Shared between snapshots.
+    pub commits: Arc<Commits>,
     /// In passthrough mode: where each slot leads.
     pub passthrough: Option<View>,
 }

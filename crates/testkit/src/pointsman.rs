@@ -74,6 +74,8 @@ pub struct Spec<'a> {
     pub mirrored: bool,
     /// Slots of one port; `None`: Pointsman's default.
     pub slots: Option<u16>,
+    /// How long consumers may stay at a planned move; `None`: as by default.
+    pub consumer_drain: Option<Duration>,
     /// Mechanisms that it must do without, in the words of its feature `broken`.
     pub without: &'a [String],
 }
@@ -81,7 +83,16 @@ pub struct Spec<'a> {
 impl<'a> Spec<'a> {
     /// Between independent clusters.
     pub fn new(chain: &'a [(&'a str, String)], hold: Duration, log: &'a str) -> Self {
-        Self { chain, hold, log, passthrough: false, mirrored: false, slots: None, without: &[] }
+        Self {
+            chain,
+            hold,
+            log,
+            passthrough: false,
+            mirrored: false,
+            slots: None,
+            consumer_drain: None,
+            without: &[],
+        }
     }
 }
 
@@ -147,6 +158,7 @@ fn config_text(place: &Place, spec: &Spec<'_>) -> String {
         format!("    advertise: 127.0.0.1\n    replication: {replication}\n")
     };
     let slots = spec.slots.map(|slots| format!("    slots: {slots}\n")).unwrap_or_default();
+    let drain = spec.consumer_drain.map(|drain| format!(", consumer_drain: {}ms", drain.as_millis()));
     format!(
         "admin: {{ listen: 127.0.0.1:{} }}
 state: {{ file: pointsman-state.json }}
@@ -155,11 +167,12 @@ clusters:
   main:
     listen: 127.0.0.1:{listen}
 {slots}    chain: [{}]
-    failover: {{ automatic: true, failback: automatic, hold: {}ms }}
+    failover: {{ automatic: true, failback: automatic, hold: {}ms{} }}
 {mode}",
         place.admin_port,
         names.join(", "),
         spec.hold.as_millis(),
+        drain.unwrap_or_default(),
     )
 }
 
@@ -179,13 +192,18 @@ mod tests {
             let hold = Duration::from_millis(1500);
             let place =
                 Place { binary: PathBuf::from("pointsman"), ports, admin_port: 9901, dir: PathBuf::new() };
-            let spec = Spec { mirrored, passthrough, slots, ..Spec::new(&chain, hold, "log") };
+            let consumer_drain = (!mirrored && !passthrough).then_some(Duration::from_millis(700));
+            let spec =
+                Spec { mirrored, passthrough, slots, consumer_drain, ..Spec::new(&chain, hold, "log") };
             let text = config_text(&place, &spec);
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
             assert_eq!(config.clusters.len(), 2);
             assert_eq!(config.virtual_clusters[0].failover.hold, hold);
             assert_eq!(config.virtual_clusters[0].mode.passthrough().is_some(), passthrough);
+            if let Some(drain) = consumer_drain {
+                assert_eq!(config.virtual_clusters[0].failover.consumer_drain, drain);
+            }
             assert_eq!(config.virtual_clusters[0].replication.keeps_offsets(), mirrored);
         }
     }

@@ -172,6 +172,22 @@ impl Chain {
         }
     }
 
+    /// Takes down where groups are, for the state that is stored next: between clusters that hold different logs that must be known.
+    pub(crate) fn note_groups(&mut self, now: Now) {
+        if self.keeps_groups() {
+            self.handover.note_groups(now);
+        }
+    }
+
+    fn keeps_groups(&self) -> bool {
+        self.config.chain.len() > 1 && !self.config.replication.keeps_offsets()
+    }
+
+    /// Whether groups were seen that the stored state does not know.
+    pub(crate) fn saw_more(&self, now: Now) -> bool {
+        self.keeps_groups() && self.handover.saw_more(now)
+    }
+
     /// Whether a topic was made again since the state was stored: its id would go back at a restart.
     pub(crate) fn outgrew_state(&self) -> bool {
         self.topic_ids.raised() != self.stored_raises
@@ -186,6 +202,8 @@ impl Chain {
             switches: self.switches.iter().rev().cloned().collect(),
             incarnations: self.topic_ids.incarnations().into_iter().collect(),
             switch_point: self.handover.saved(),
+            groups: self.handover.saved_groups(),
+            commits_in_doubt: self.handover.commits.all(),
         }
     }
 }

@@ -4,19 +4,26 @@
 use crate::state::VirtualState;
 use pointsman_core::{
     Now,
+    commits::Commits,
     failover::Era,
-    offsets::{Backlog, Groups, LogOffsets, Readers, SwitchPoint},
+    offsets::{Backlog, Groups, LogOffsets, Readers, SavedGroups, SwitchPoint},
     producer_ids::ProducerIds,
     snapshot::{Active, Cluster, Staying},
     status::{Stranded, StrandedTopic, SwitchPointStatus},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+/// Groups that are new to a cluster are written down this often at most. A crash makes new again what was first seen since.
+const GROUPS_EVERY: Duration = Duration::from_secs(10);
 /// Topics that a report of stranded records lists.
 const LISTED: usize = 20;
 
 pub(crate) struct Handover {
     pub(crate) groups: Arc<Groups>,
+    pub(crate) commits: Arc<Commits>,
+    saved_groups: Arc<SavedGroups>,
+    /// When they were taken, and how many sightings there had been.
+    saved_at: (Now, u64),
     pub(crate) point: Arc<SwitchPoint>,
     /// Generation that made the active cluster active.
     since: u64,
@@ -59,8 +66,17 @@ struct Left {
 impl Handover {
     pub(crate) fn new(state: Option<&VirtualState>) -> Self {
         let point = state.and_then(|s| s.switch_point.clone()).unwrap_or_default();
+        let saved_groups = state.map(|s| s.groups.clone()).unwrap_or_default();
+        let groups = Groups::restore(&saved_groups);
+        if point.generation > 0 {
+            // It may not have come to that before the restart.
+            groups.keep(&point);
+        }
         Self {
-            groups: Arc::default(),
+            groups: Arc::new(groups),
+            commits: Arc::new(state.map(|s| Commits::restore(&s.commits_in_doubt)).unwrap_or_default()),
+            saved_groups,
+            saved_at: (Now::ZERO, 0),
             point: Arc::new(point),
             since: state.map_or(0, |s| s.failover.since),
             before: 0,
@@ -191,6 +207,23 @@ impl Handover {
             topics: backlog.iter().take(LISTED).map(topic).collect(),
             topics_total: backlog.len(),
         }
+    }
+
+    /// Takes down where groups are now, for the state store.
+    pub(crate) fn note_groups(&mut self, now: Now) {
+        self.saved_at = (now, self.groups.sightings());
+        self.saved_groups = Arc::new(self.groups.saved());
+    }
+
+    /// Whether groups were seen for the first time that the state store does not know of yet.
+    pub(crate) fn saw_more(&self, now: Now) -> bool {
+        let (at, sightings) = self.saved_at;
+        now >= at + GROUPS_EVERY && self.groups.sightings() != sightings
+    }
+
+    /// Where groups were when that was taken down last.
+    pub(crate) fn saved_groups(&self) -> Arc<SavedGroups> {
+        self.saved_groups.clone()
     }
 
     /// What the state store keeps.

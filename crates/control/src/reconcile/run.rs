@@ -147,7 +147,7 @@ impl Reconciler {
         loop {
             let wake = self.around.clock.instant(self.next_wake());
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.write_down(),
                 Some(event) = events.recv() => self.take(event),
                 Some(signal) = signals.recv() => self.hear(&signal),
                 Some(request) = requests.recv() => self.serve(request),
@@ -268,9 +268,16 @@ impl Reconciler {
         }
     }
 
+    /// What grew since the state was stored, at an orderly end.
+    fn write_down(&mut self) {
+        let now = self.around.clock.now();
+        self.chains.iter_mut().for_each(|chain| chain.note_groups(now));
+        self.save();
+    }
+
     /// Probes that are due, verdicts that changed, timers that fired.
     fn look_around(&mut self) {
-        let now = self.around.clock.now();
+        let (now, mut more) = (self.around.clock.now(), false);
         for cluster in &mut self.clusters {
             cluster.start_probes(now);
             cluster.news();
@@ -284,9 +291,13 @@ impl Reconciler {
             }
             self.time_slots(chain, now);
         }
+        for chain in self.chains.iter_mut().filter(|c| c.saw_more(now)) {
+            chain.note_groups(now);
+            more = true;
+        }
         let half_used = self.generation + RESERVE / 2 > self.reserved;
         let outgrown = self.clusters.iter().any(Watched::outgrew_state);
-        if half_used || outgrown || self.chains.iter().any(Chain::outgrew_state) {
+        if more || half_used || outgrown || self.chains.iter().any(Chain::outgrew_state) {
             self.save();
         }
     }
@@ -352,6 +363,7 @@ impl Reconciler {
             Action::Activate { generation, cluster, epoch_base } => {
                 self.take_over(chain, &cluster, generation, epoch_base);
                 self.publish(generation);
+                self.chains[chain].note_groups(self.around.clock.now());
                 self.save();
                 if let Some(cluster) = self.cluster(&cluster) {
                     cluster.refresher.refresh();
@@ -368,6 +380,7 @@ impl Reconciler {
             Action::MoveConsumers { generation, epoch_base } => {
                 self.chains[chain].handover.consumers_moved(epoch_base);
                 self.publish(generation);
+                self.chains[chain].note_groups(self.around.clock.now());
                 self.save();
             }
             Action::Drained(drained) => {

@@ -3,6 +3,8 @@
 //! A (group, partition) pair is seen when an OffsetCommit succeeds or an OffsetFetch finds an offset. On a cluster where such a
 //! group has committed nothing yet it begins at the switch point; a group that was never seen begins by its own policy.
 
+mod saved;
+
 use super::{LogOffsets, SwitchPoint};
 use crate::{Now, limits};
 use std::{
@@ -10,6 +12,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+pub use saved::SavedGroups;
 
 /// A group that has not been seen for so long is forgotten first: what Kafka keeps offsets of an empty group for.
 const FORGET_AFTER: Duration = Duration::from_secs(7 * 86_400);
@@ -34,6 +38,8 @@ struct Table {
     members: HashMap<(Box<str>, Box<str>), Now>,
     /// Spots that there is room for, and what names take.
     room: usize,
+    /// (group, partition) pairs that were first seen in a stay of traffic on a cluster.
+    sightings: u64,
     now: Now,
     purged: Now,
 }
@@ -51,7 +57,7 @@ struct OnCluster {
     spots: Vec<Spot>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spot {
     /// −1: none.
     offset: i64,
@@ -123,7 +129,8 @@ impl Groups {
         if spots.len() <= index {
             spots.resize(index + 1, NOWHERE);
         }
-        spots[index] = Spot { offset, since };
+        let before = std::mem::replace(&mut spots[index], Spot { offset, since });
+        table.sightings += u64::from(before.since != since);
     }
 
     /// A group has an offset under way in a transaction, which may yet be aborted. The first one of a pair says no more than that the group
@@ -256,6 +263,11 @@ impl Groups {
             }
         }
         records
+    }
+
+    /// Rises when a group is seen at a partition for the first time in a stay of traffic on a cluster.
+    pub fn sightings(&self) -> u64 {
+        self.table().sightings
     }
 
     /// Groups that are known.

@@ -13,7 +13,7 @@ mod readers;
 
 pub use beginning::{Stay, beginning};
 pub use ends::EndsCell;
-pub use groups::{Backlog, Groups, Place};
+pub use groups::{Backlog, Groups, Place, SavedGroups};
 pub use logs::LogOffsets;
 pub use point::SwitchPoint;
 pub use readers::{Readers, Reading};

@@ -20,6 +20,7 @@ pub(crate) mod k03_metadata;
 mod k08_offset_commit;
 mod k09_offset_fetch;
 pub(crate) mod k10_find_coordinator;
+pub(crate) mod k11_join_group;
 mod k15_describe_groups;
 mod k16_list_groups;
 pub(crate) mod k18_api_versions;

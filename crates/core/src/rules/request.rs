@@ -15,8 +15,9 @@ use pointsman_wire::{
     error::DecodeError,
     schema::{Entity, Message},
     tables::{
-        end_txn_request, fetch_request, find_coordinator_request, init_producer_id_request,
-        offset_commit_request, offset_for_leader_epoch_request, produce_request, txn_offset_commit_request,
+        end_txn_request, fetch_request, find_coordinator_request, heartbeat_request,
+        init_producer_id_request, join_group_request, offset_commit_request, offset_for_leader_epoch_request,
+        produce_request, sync_group_request, txn_offset_commit_request,
     },
 };
 use std::{mem::take, ops::Range, sync::Arc};
@@ -95,6 +96,10 @@ pub struct Scan {
     pub fetches: Vec<i64>,
     /// Group ids or transactional ids that name a coordinator.
     pub keys: Texts,
+    /// Of OffsetCommit, JoinGroup, Heartbeat and SyncGroup: the member id; empty in a first JoinGroup.
+    pub member: Option<Box<str>>,
+    /// Of a JoinGroup that is sent on: what the member claims to own was taken out of it.
+    pub stripped: bool,
     /// Topic ids that stand for no topic: they went upstream as they are and come back as they are. Sorted.
     pub foreign_ids: Vec<Uuid>,
     /// Produce with `acks=0`: there will be no response.
@@ -285,6 +290,16 @@ fn shape(rule: &Rule) -> Option<&'static Partitions> {
     }
 }
 
+fn is_member_id(key: i16, field: u16) -> bool {
+    match key {
+        8 => field == offset_commit_request::MEMBER_ID,
+        11 => field == join_group_request::MEMBER_ID,
+        12 => field == heartbeat_request::MEMBER_ID,
+        14 => field == sync_group_request::MEMBER_ID,
+        _ => false,
+    }
+}
+
 fn key_entity(rule: &Rule) -> Entity {
     match rule.route {
         Route::Coordinator(CoordinatorKind::Group) | Route::Coordinators(CoordinatorKind::Group, _) => {
@@ -386,6 +401,8 @@ impl Scanner<'_> {
             self.scan.topics.push(TopicRef { name, virtual_id: Uuid::nil() });
         } else if self.keys != Entity::None && event.field.entity == self.keys {
             self.scan.keys.push(value);
+        } else if is_member_id(self.key, event.field.id) {
+            self.scan.member = Some(value.into());
         }
     }
 

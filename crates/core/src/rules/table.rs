@@ -2,18 +2,18 @@
 
 use super::{
     Fail, Route, Rule, error, k00_produce, k01_fetch, k02_list_offsets, k03_metadata, k08_offset_commit,
-    k09_offset_fetch, k10_find_coordinator, k15_describe_groups, k16_list_groups, k18_api_versions,
-    k19_create_topics, k21_delete_records, k22_init_producer_id, k23_offset_for_leader_epoch,
-    k24_add_partitions_to_txn, k28_txn_offset_commit, k32_describe_configs, k34_alter_replica_log_dirs,
-    k35_describe_log_dirs, k42_delete_groups, k55_describe_quorum, k60_describe_cluster,
-    k61_describe_producers, k65_describe_transactions, k66_list_transactions, k69_consumer_group_describe,
-    k77_share_group_describe, k78_share_fetch, k79_share_acknowledge, k89_streams_group_describe,
-    k90_describe_share_group_offsets,
+    k09_offset_fetch, k10_find_coordinator, k11_join_group, k15_describe_groups, k16_list_groups,
+    k18_api_versions, k19_create_topics, k21_delete_records, k22_init_producer_id,
+    k23_offset_for_leader_epoch, k24_add_partitions_to_txn, k28_txn_offset_commit, k32_describe_configs,
+    k34_alter_replica_log_dirs, k35_describe_log_dirs, k42_delete_groups, k55_describe_quorum,
+    k60_describe_cluster, k61_describe_producers, k65_describe_transactions, k66_list_transactions,
+    k69_consumer_group_describe, k77_share_group_describe, k78_share_fetch, k79_share_acknowledge,
+    k89_streams_group_describe, k90_describe_share_group_offsets,
 };
 use crate::topology::CoordinatorKind::{Group, Transaction};
 
 /// After a switch the group does not know the member: telling so at once saves the client a round to the coordinator.
-const MEMBER: Fail = Fail::TopLevel(error::NOT_COORDINATOR, error::UNKNOWN_MEMBER_ID);
+pub(super) const MEMBER: Fail = Fail::TopLevel(error::NOT_COORDINATOR, error::UNKNOWN_MEMBER_ID);
 const COORDINATOR: Fail = Fail::TopLevel(error::NOT_COORDINATOR, error::NOT_COORDINATOR);
 
 const fn group(key: i16, fail: Fail) -> Rule {
@@ -45,7 +45,7 @@ static RULES: &[Rule] = &[
     k08_offset_commit::RULE,
     k09_offset_fetch::RULE,
     k10_find_coordinator::RULE,
-    group(11, MEMBER), // JoinGroup
+    k11_join_group::RULE,
     group(12, MEMBER), // Heartbeat
     group(13, MEMBER), // LeaveGroup
     group(14, MEMBER), // SyncGroup

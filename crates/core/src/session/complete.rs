@@ -4,9 +4,10 @@ use super::{
     Asked, ExchangeId, Output, Peer, Pending, Purpose, Session, View,
     dispatch::close,
     exchange::{Exchange, Part, State},
-    members::Ghost,
+    members::{Came, Ghost},
     merge::{self, Answer, Unmergeable},
     positions, refuse,
+    rejoin::{JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
 };
 use crate::{
     Now, limits,
@@ -33,8 +34,6 @@ use pointsman_wire::{
 use std::collections::VecDeque;
 
 const PRODUCE: i16 = 0;
-const JOIN_GROUP: i16 = 11;
-const LEAVE_GROUP: i16 = 13;
 
 /// Where a Fetch response of version 7 and later carries its session id, counted from the start of its body.
 const FETCH_SESSION_AT: std::ops::Range<usize> = 6..10;
@@ -329,10 +328,17 @@ impl Session {
     }
 
     /// Who is in a group where, for the way back.
-    fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
-        let concerned = self.exchange(id).filter(|e| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP));
-        let Some((key, version)) = concerned.as_ref().map(|e| (e.rule.key, e.version)) else { return };
-        let Some(group) = concerned.and_then(|e| e.scan.keys.first().map(str::to_owned)) else { return };
+    fn note_member(&self, id: ExchangeId, frame: &BytesMut) {
+        let concerned = |e: &&Exchange| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP | SYNC_GROUP);
+        let Some(exchange) = self.exchange_of(id).filter(concerned) else { return };
+        let (key, version) = (exchange.rule.key, exchange.version);
+        let Some(group) = exchange.scan.keys.first() else { return };
+        let member = exchange.scan.member.as_deref().unwrap_or_default();
+        let came = match member {
+            _ if exchange.scan.stripped => Came::Stripped,
+            "" => Came::New,
+            _ => Came::Known,
+        };
         let Some(active) = self.serving(Side::Consume) else { return };
         let (cluster, since) = (active.cluster.name.clone(), active.since);
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
@@ -343,10 +349,13 @@ impl Session {
             return;
         }
         if key == JOIN_GROUP {
-            self.members.joined(&cluster, &group, body.str("MemberId"), since);
+            self.members.joined(&cluster, group, body.str("MemberId"), since, came);
+        }
+        if key == SYNC_GROUP {
+            self.members.assigned(&cluster, group, member);
         }
         if key == LEAVE_GROUP {
-            body.structs("Members").for_each(|m| self.members.left(&cluster, &group, m.str("MemberId")));
+            body.structs("Members").for_each(|m| self.members.left(&cluster, group, m.str("MemberId")));
         }
     }
 
@@ -356,7 +365,7 @@ impl Session {
         let Some((key, version, producer)) = ends else { return };
         let body = value::decode_response(key, version, &frame.clone().freeze().slice(4..));
         if body.is_ok_and(|(_, body)| transactions::settles(body.i16("ErrorCode"))) {
-            self.members.commits.settled(producer);
+            self.virtual_cluster.commits.settled(producer);
         }
     }
 

@@ -44,6 +44,7 @@ impl Session {
                 close(CloseReason::NoCluster, "no cluster of the chain has been reached yet".into(), out);
             }
             Route::Local => {
+                self.note_software(&frame);
                 self.answer(id, &k18_api_versions::response(&self.virtual_cluster.offer.clone(), 0), out);
             }
             _ => self.dispatch(id, frame, 4 + len, now, out),
@@ -156,6 +157,7 @@ impl Session {
                     );
                 }
                 let Some(frame) = self.end_stale(id, frame, out) else { return };
+                let Some(frame) = self.attend_member(id, frame, out) else { return };
                 if !self.attend_drain(id, &frame, &view.context(), out) {
                     return;
                 }
@@ -335,7 +337,8 @@ impl Session {
             );
         }
         let cx = view.as_deref().map(View::context);
-        match refuse::response(rule, answered, &scan, cause, cx.as_ref()) {
+        let soften = |code| self.softened(rule.key, code);
+        match refuse::response(rule, answered, &scan, cause, cx.as_ref(), soften) {
             Some(body) => {
                 drop(scan);
                 self.answer_with(id, &body, out);

@@ -1,7 +1,11 @@
 //! A connection while its consumers stay on a cluster that produces have left: what it fetches is told, groups are asked to leave, and
 //! what would mix the two clusters is kept apart.
 
-use super::{ExchangeId, Output, Peer, Session, exchange::Exchange};
+use super::{
+    ExchangeId, Output, Peer, Session,
+    exchange::Exchange,
+    rejoin::{HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
+};
 use crate::{
     offsets::{Groups, Readers},
     rules::{Context, Side, error, request::PartitionRef},
@@ -10,10 +14,6 @@ use bytes::BytesMut;
 use pointsman_wire::{cursor::Kind, edit::walk, header, tables, value::Struct};
 
 const FETCH: i16 = 1;
-const JOIN_GROUP: i16 = 11;
-const HEARTBEAT: i16 = 12;
-const LEAVE_GROUP: i16 = 13;
-const SYNC_GROUP: i16 = 14;
 const CONSUMER_GROUP_HEARTBEAT: i16 = 68;
 
 impl Session {

@@ -5,8 +5,10 @@
 //! wait for its own ghost at each rebalance. So Pointsman remembers who joined where, and takes the ghosts out of the group
 //! before the first join after the way back. A broker may refuse that, most of all after an outage, when coordinators move: then the
 //! next join tries again. Static members need none of it: they replace themselves.
+//!
+//! For the same reason it is known here of a member that speaks up on a cluster that it is of another one, and how far it is with
+//! joining this one: see [`rejoin`](super::rejoin).
 
-use super::commits::Commits;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,8 +23,6 @@ const PER_GROUP: usize = 1_000;
 #[derive(Debug, Default)]
 pub struct Members {
     table: Mutex<Table>,
-    /// What a switch may leave in doubt, known to all connections just as well.
-    pub(super) commits: Commits,
 }
 
 #[derive(Debug, Default)]
@@ -42,6 +42,42 @@ struct Member {
     id: String,
     /// Generation of the switch that made the cluster active when the member joined.
     since: u64,
+    standing: Standing,
+}
+
+/// How a JoinGroup came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    /// Without a member id.
+    New,
+    /// What it claimed to own was taken out of it.
+    Stripped,
+    /// With an id.
+    Known,
+}
+
+/// How far a member is with joining a group of its cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has an id, and no assignment yet.
+    New,
+    /// The same, and what it claimed to own was taken out of its JoinGroup.
+    Stripped,
+    /// For that it was assigned nothing: it gives up what it had on another cluster.
+    Bare,
+    /// It has joined, or the group knew it before.
+    Joined,
+}
+
+/// Where a member is, seen from the cluster that serves its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It joined there.
+    Here(Standing),
+    /// It joined on another cluster, or on this one before traffic left it.
+    Elsewhere,
+    /// It did not join through this process, or was forgotten.
+    Unknown,
 }
 
 impl Members {
@@ -61,20 +97,54 @@ impl Members {
         }
     }
 
-    /// A member joined (or joined again).
-    pub(super) fn joined(&self, cluster: &Arc<str>, group: &str, id: &str, since: u64) {
+    /// A member joined (or joined again), or was given its id for that.
+    pub(super) fn joined(&self, cluster: &Arc<str>, group: &str, id: &str, since: u64, came: Came) {
         let mut table = self.table();
         let key = (cluster.clone(), group.into());
         if table.groups.len() >= CAPACITY && !table.groups.contains_key(&key) {
             return;
         }
         let members = table.groups.entry(key).or_default();
-        members.retain(|m| m.id != id);
+        let before = members.iter().position(|m| m.id == id).map(|at| members.remove(at).standing);
+        let new = match before {
+            Some(before) => matches!(before, Standing::New | Standing::Stripped),
+            None => came != Came::Known,
+        };
+        let standing = match came {
+            _ if !new => Standing::Joined,
+            Came::Stripped => Standing::Stripped,
+            _ => Standing::New,
+        };
         if members.len() >= PER_GROUP {
             // The oldest has most likely been gone for long.
             members.remove(0);
         }
-        members.push(Member { id: id.to_owned(), since });
+        members.push(Member { id: id.to_owned(), since, standing });
+    }
+
+    /// A member has its assignment.
+    pub(super) fn assigned(&self, cluster: &Arc<str>, group: &str, id: &str) {
+        let mut table = self.table();
+        let members = table.groups.get_mut(&(cluster.clone(), group.into()));
+        if let Some(member) = members.and_then(|all| all.iter_mut().find(|m| m.id == id)) {
+            let stripped = member.standing == Standing::Stripped;
+            member.standing = if stripped { Standing::Bare } else { Standing::Joined };
+        }
+    }
+
+    /// Where a member of a group is, seen from the cluster that serves the group.
+    pub(super) fn place(&self, cluster: &Arc<str>, group: &str, id: &str) -> Place {
+        let table = self.table();
+        let find = |cluster: &Arc<str>| {
+            table.groups.get(&(cluster.clone(), group.into()))?.iter().find(|m| m.id == id)
+        };
+        let left = table.left.get(cluster).copied().unwrap_or(0);
+        match find(cluster) {
+            Some(member) if member.since >= left => Place::Here(member.standing),
+            Some(_) => Place::Elsewhere,
+            None if table.left.keys().any(|other| find(other).is_some()) => Place::Elsewhere,
+            None => Place::Unknown,
+        }
     }
 
     /// A member left its group.
@@ -156,13 +226,13 @@ mod tests {
     fn only_members_from_before_the_cluster_was_left_are_ghosts_and_only_once() {
         let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
         members.activated(&a, 1);
-        members.joined(&a, "g", "old", 1);
-        members.joined(&a, "g", "gone", 1);
+        members.joined(&a, "g", "old", 1, Came::New);
+        members.joined(&a, "g", "gone", 1, Came::New);
         members.left(&a, "g", "gone");
         assert_eq!(ghosts(&members, &a), Vec::<String>::new());
         members.activated(&b, 3);
         members.activated(&a, 5);
-        members.joined(&a, "g", "new", 5);
+        members.joined(&a, "g", "new", 5, Came::New);
         assert_eq!(ghosts(&members, &b), Vec::<String>::new());
         assert_eq!(ghosts(&members, &a), ["old"]);
         assert_eq!(ghosts(&members, &a), Vec::<String>::new());
@@ -172,10 +242,10 @@ mod tests {
     fn a_ghost_that_may_still_be_there_is_asked_again() {
         let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
         members.activated(&a, 1);
-        members.joined(&a, "g", "old", 1);
+        members.joined(&a, "g", "old", 1, Came::New);
         members.activated(&b, 3);
         members.activated(&a, 5);
-        members.joined(&a, "g", "new", 5);
+        members.joined(&a, "g", "new", 5, Came::New);
         drop(members.take_ghosts(&a, "g"));
         assert_eq!(ghosts(&members, &a), ["old"]);
         assert_eq!(ghosts(&members, &a), Vec::<String>::new());
@@ -185,7 +255,7 @@ mod tests {
     fn a_cluster_that_comes_back_without_another_in_between_has_no_ghosts() {
         let (members, a) = (Arc::new(Members::default()), Arc::<str>::from("a"));
         members.activated(&a, 1);
-        members.joined(&a, "g", "member", 1);
+        members.joined(&a, "g", "member", 1, Came::New);
         members.activated(&a, 4);
         assert_eq!(ghosts(&members, &a), Vec::<String>::new());
     }
@@ -194,8 +264,48 @@ mod tests {
     fn a_connection_that_lags_behind_leaves_no_cluster() {
         let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
         members.activated(&b, 3);
-        members.joined(&b, "g", "member", 1);
+        members.joined(&b, "g", "member", 1, Came::New);
         members.activated(&a, 1);
         assert_eq!(ghosts(&members, &b), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_member_is_where_it_joined_until_traffic_leaves_that_cluster() {
+        let (members, a, b) = (Arc::new(Members::default()), Arc::<str>::from("a"), Arc::<str>::from("b"));
+        members.activated(&a, 1);
+        members.joined(&a, "g", "one", 1, Came::New);
+        members.assigned(&a, "g", "one");
+        members.joined(&a, "g", "known before", 1, Came::Known);
+        assert_eq!(members.place(&a, "g", "one"), Place::Here(Standing::Joined));
+        assert_eq!(members.place(&a, "g", "known before"), Place::Here(Standing::Joined));
+        assert_eq!(members.place(&a, "other", "one"), Place::Unknown);
+        members.activated(&b, 3);
+        assert_eq!(members.place(&b, "g", "one"), Place::Elsewhere);
+        assert_eq!(members.place(&b, "g", "stranger"), Place::Unknown);
+        members.activated(&a, 5);
+        assert_eq!(
+            members.place(&a, "g", "one"),
+            Place::Elsewhere,
+            "it may have read on the other one meanwhile"
+        );
+        members.activated(&a, 7);
+        members.joined(&a, "g", "two", 5, Came::New);
+        assert_eq!(members.place(&a, "g", "two"), Place::Here(Standing::New), "the cluster was never left");
+    }
+
+    #[test]
+    fn a_member_is_new_until_it_has_an_assignment_and_bare_until_it_joins_again() {
+        let (members, a) = (Arc::new(Members::default()), Arc::<str>::from("a"));
+        let standing = || members.place(&a, "g", "m");
+        members.activated(&a, 1);
+        members.joined(&a, "g", "m", 1, Came::Stripped);
+        assert_eq!(standing(), Place::Here(Standing::Stripped));
+        members.joined(&a, "g", "m", 1, Came::Known);
+        assert_eq!(standing(), Place::Here(Standing::New), "a rebalance came before its assignment");
+        members.joined(&a, "g", "m", 1, Came::Stripped);
+        members.assigned(&a, "g", "m");
+        assert_eq!(standing(), Place::Here(Standing::Bare));
+        members.joined(&a, "g", "m", 1, Came::Known);
+        assert_eq!(standing(), Place::Here(Standing::Joined));
     }
 }

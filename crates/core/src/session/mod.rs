@@ -11,7 +11,6 @@
 //!                                 └─▶ waits for a topology or a coordinator ─▶ route┘
 //! ```
 
-mod commits;
 mod complete;
 mod dispatch;
 mod drain;
@@ -25,6 +24,7 @@ mod positions;
 mod produce_parts;
 mod produce_stream;
 mod refuse;
+mod rejoin;
 mod route;
 mod send;
 pub mod stream;
@@ -133,6 +133,8 @@ pub struct Session {
     gate: Arc<Gate>,
     /// This connection's number at the gate.
     number: u64,
+    /// The client's library tells the application of a membership that is lost.
+    reports_loss: bool,
     members: Arc<Members>,
     metrics: Arc<VirtualClusterMetrics>,
 }
@@ -217,6 +219,7 @@ impl Session {
             share_broker: None,
             transaction_timeout: None,
             number: gate.enter(),
+            reports_loss: false,
             gate,
             members: Arc::default(),
             metrics,

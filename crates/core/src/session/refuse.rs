@@ -25,12 +25,14 @@ pub(super) enum Cause {
 }
 
 /// The response of an api and version that says so, or `None` when it has no error that does: then the connection is closed.
+/// `soften` says an error in the words that the client's library keeps to itself.
 pub(super) fn response(
     rule: &Rule,
     api: (i16, i16),
     scan: &Scan,
     cause: Cause,
     cx: Option<&Context<'_>>,
+    soften: impl Fn(i16) -> i16,
 ) -> Option<Answer> {
     match rule.fail {
         Fail::Partitions(..) if scan.fetch.in_session() => {
@@ -43,12 +45,13 @@ pub(super) fn response(
         Fail::Partitions(shape, code) => partitions(api, shape, scan, None, code, cx),
         Fail::Keys(keys, code) => by_keys(api, keys, scan, None, code),
         Fail::TopLevel(broker, switch) => {
-            let code = if cause == Cause::Switch { switch } else { broker };
+            // While no cluster serves there is nothing that a member could join; it looks for a coordinator, at its own pace.
+            let code = if cause == Cause::Switch && cx.is_some() { switch } else { broker };
             tables::response(api.0, api.1)?
                 .fields
                 .iter()
                 .find(|f| f.name == "ErrorCode" && f.in_sequence(api.1))?;
-            short(api, &no_member(Struct::new().with("ErrorCode", code)))
+            short(api, &no_member(Struct::new().with("ErrorCode", soften(code))))
         }
         Fail::Replay | Fail::Close => None,
     }
@@ -202,6 +205,6 @@ fn by_keys(
 }
 
 /// Group responses with an error name no generation, producer or member.
-fn no_member(response: Struct) -> Struct {
+pub(super) fn no_member(response: Struct) -> Struct {
     response.with("GenerationId", -1).with("ProducerId", -1).with("ProducerEpoch", -1)
 }

@@ -89,7 +89,7 @@ impl Session {
             self.share_broker = Some(node);
         }
         if let Some(producer) = commits {
-            self.members.commits.asked(producer);
+            self.virtual_cluster.commits.asked(producer);
         }
         let link = self.links.entry(to).or_default();
         link.unanswered |= silent;
@@ -241,7 +241,7 @@ impl Session {
 }
 
 /// A frame with the client's header and another body.
-fn part_frame(header: &[u8], correlation: i32, body: &[u8]) -> Bytes {
+pub(super) fn part_frame(header: &[u8], correlation: i32, body: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(header.len() + body.len());
     frame.extend_from_slice(header);
     frame.extend_from_slice(body);

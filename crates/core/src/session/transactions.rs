@@ -58,18 +58,18 @@ impl Session {
         if !(misled || (scan.stale_producer && transactions::belongs(key))) {
             return Some(frame);
         }
-        let members = self.members.clone();
+        let virtual_cluster = self.virtual_cluster.clone();
         let scan = &self.exchange(id)?.scan;
         let aborts = key == END_TXN && !scan.commits_transaction;
         if let Some(producer) = scan.ends_for.filter(|_| aborts) {
-            members.commits.settled(producer);
+            virtual_cluster.commits.settled(producer);
         }
         if aborts && version >= END_GIVES_ID {
             return self.renew(id, &frame, out);
         }
         let code = match scan.ends_for {
             Some(_) if aborts => 0,
-            Some(producer) if members.commits.in_doubt(producer) => transactions::in_doubt(version),
+            Some(producer) if virtual_cluster.commits.in_doubt(producer) => transactions::in_doubt(version),
             _ => transactions::lost(key, version),
         };
         let each = match rule.fail {

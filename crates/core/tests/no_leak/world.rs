@@ -71,6 +71,7 @@ pub(crate) fn virtual_cluster() -> Arc<VirtualCluster> {
         replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
+        commits: Arc::default(),
         passthrough: None,
     })
 }

@@ -11,6 +11,7 @@
 use bytes::{Bytes, BytesMut};
 use pointsman_core::{
     Now,
+    commits::Commits,
     config::{Address, Positions, Replication},
     offer::Offer,
     offsets::{Groups, Readers, SwitchPoint},
@@ -64,6 +65,7 @@ pub(crate) struct Rig {
     pub(crate) topic_ids: Arc<TopicIds>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) commits: Arc<Commits>,
     /// Of the drain under way.
     pub(crate) readers: Arc<Readers>,
     consumers: Consumers,
@@ -145,9 +147,10 @@ impl Rig {
         let topic_ids = Arc::new(TopicIds::new("main", []));
         let active = Some(first(&primary));
         let (gate, offer) = (Arc::new(Gate::default()), Arc::new(offer));
-        let groups = Arc::new(Groups::default());
+        let (groups, commits) = (Arc::new(Groups::default()), Arc::new(Commits::default()));
         let view = VirtualCluster {
             groups: groups.clone(),
+            commits: commits.clone(),
             ..virtual_cluster(&[primary.clone(), secondary.clone()], active, false, &topic_ids, &offer)
         };
         let view = Arc::new(view);
@@ -161,6 +164,7 @@ impl Rig {
             topic_ids,
             gate,
             groups,
+            commits,
             readers: Arc::default(),
             consumers: Consumers::Together,
             positions: Positions::default(),
@@ -361,6 +365,7 @@ impl Rig {
             positions: self.positions,
             replication: self.replication,
             groups: self.groups.clone(),
+            commits: self.commits.clone(),
             consumers: self.consumers.clone(),
             ..virtual_cluster(&chain, active, switching, &self.topic_ids, &self.offer)
         };
@@ -470,6 +475,7 @@ fn virtual_cluster(
         replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
+        commits: Arc::default(),
         passthrough: None,
     }
 }

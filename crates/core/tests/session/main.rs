@@ -25,6 +25,7 @@ mod positions;
 mod produce_failures;
 mod produce_stream;
 mod producer_ids;
+mod rejoin;
 mod split;
 mod stream;
 mod switch;

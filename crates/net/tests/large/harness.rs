@@ -142,6 +142,7 @@ fn snapshot(
         replication: Replication::default(),
         positions: Positions::default(),
         groups: Arc::default(),
+        commits: Arc::default(),
         passthrough: None,
     };
     let virtual_clusters = vec![Arc::new(virtual_cluster)];

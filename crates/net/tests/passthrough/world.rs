@@ -126,6 +126,7 @@ impl World {
             replication: Replication::default(),
             positions: Positions::default(),
             groups: Arc::default(),
+            commits: Arc::default(),
             passthrough: Some(view),
         };
         self.snapshots.send_replace(Arc::new(Snapshot {

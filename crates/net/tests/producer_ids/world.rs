@@ -146,6 +146,7 @@ impl World {
             replication: Replication::default(),
             positions: Positions::default(),
             groups: Arc::default(),
+            commits: Arc::default(),
             passthrough: None,
         };
         let virtual_clusters = vec![Arc::new(virtual_cluster)];

@@ -19,6 +19,7 @@ cargo xtask drill failover [options]    (another one: cargo xtask drill pingpong
   --fault FAULT         kill (default: SIGKILL) or pause (SIGSTOP)
   --minority            first take down two of five and see that nothing switches, then the third
   --hold SECONDS        how long the primary must be well before the failback, default 5
+  --consumer-drain TIME how long consumers may stay at the failback, such as 4s; default: Pointsman's own
   --observe SECONDS     longest wait for each move, default 20
   --binary FILE         the pointsman to test, default: cargo build --release
   --json                print the summary as JSON";
@@ -81,6 +82,8 @@ pub struct Options {
     pub minority: bool,
     /// How long the primary must be well before the failback.
     pub hold: Duration,
+    /// How long consumers may stay on the cluster that is left; `None`: as by default.
+    pub consumer_drain: Option<Duration>,
     /// Longest wait for each move.
     pub observe: Duration,
     /// The binary under test.
@@ -102,6 +105,7 @@ impl Default for Options {
             fault: Fault::Kill,
             minority: false,
             hold: Duration::from_secs(5),
+            consumer_drain: None,
             observe: Duration::from_secs(20),
             binary: None,
             json: false,
@@ -126,6 +130,7 @@ impl Options {
                 "--fault" => options.fault = value()?.parse()?,
                 "--minority" => options.minority = true,
                 "--hold" => options.hold = seconds(name, value()?)?,
+                "--consumer-drain" => options.consumer_drain = Some(duration(name, value()?)?),
                 "--observe" => options.observe = seconds(name, value()?)?,
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 "--json" => options.json = true,
@@ -143,6 +148,14 @@ impl Options {
 pub(super) fn number(name: &str, value: &str) -> Result<usize, String> {
     let parsed = value.parse().ok().filter(|n| *n > 0);
     parsed.ok_or_else(|| format!("{name}: expected a positive number, got {value:?}"))
+}
+
+/// Such as `4s` or `500ms`, as in the configuration.
+pub(super) fn duration(name: &str, value: &str) -> Result<Duration, String> {
+    let number = |text: &str| text.parse().ok();
+    let millis = value.strip_suffix("ms").and_then(number).map(Duration::from_millis);
+    let read = millis.or_else(|| value.strip_suffix('s').and_then(number).map(Duration::from_secs));
+    read.ok_or_else(|| format!("{name}: expected a time such as 4s or 500ms, got {value:?}"))
 }
 
 pub(super) fn clients(list: &str) -> Result<Vec<ClientKind>, String> {

@@ -63,6 +63,7 @@ impl Proxy {
                 let spec = Spec {
                     passthrough,
                     mirrored: options.mirrored,
+                    consumer_drain: options.consumer_drain,
                     without: &options.without,
                     ..Spec::new(&chain, options.hold, &log)
                 };

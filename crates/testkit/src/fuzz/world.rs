@@ -141,6 +141,7 @@ impl World {
             replication: Replication::default(),
             positions: Positions::default(),
             groups: Arc::default(),
+            commits: Arc::default(),
             passthrough: None,
         })
     }

@@ -104,6 +104,39 @@ fn what_does_not_go_with_a_replication_is_said_with_what_does() {
 }
 
 #[test]
+fn a_consumer_drain_is_refused_where_nothing_could_be_drained() {
+    let faulty = |more: &str| {
+        let main = format!("  main: {{ listen: 127.0.0.1:9092-9093, chain: [p], {more} }}");
+        let faults = of_virtual_clusters(&main);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        faults[0].split_once("main.failover.consumer_drain: ").expect("the path").1.to_owned()
+    };
+    assert_eq!(
+        faulty("replication: identical_offsets, failover: { consumer_drain: 1s }"),
+        "with `replication: identical_offsets` consumers read on elsewhere: nothing is left behind; remove it"
+    );
+    assert_eq!(
+        faulty("mode: passthrough, failover: { consumer_drain: 1s }"),
+        "with `mode: passthrough` nothing tells consumers from producers; remove it"
+    );
+    assert_eq!(
+        faulty("failover: { consumer_drain: 31s }"),
+        "expected a duration from 0s to 30s, found `31s`; the nearest allowed is 30s"
+    );
+    assert!(
+        faulty("failover: { consumer_drain: 2 }").starts_with("expected a duration with a unit, found `2`")
+    );
+    for none in ["replication: identical_offsets", "mode: passthrough"] {
+        let main = format!(
+            "clusters: {{ p: {{ bootstrap_servers: [k0:1, k1:1] }} }}\nvirtual_clusters: {{ main: {{ \
+             listen: 127.0.0.1:9092-9093, chain: [p], {none}, failover: {{ consumer_drain: 0s }} }} }}"
+        );
+        let config = parse(&main).expect("no drain goes with everything");
+        assert!(config.virtual_clusters[0].failover.consumer_drain.is_zero(), "{none}");
+    }
+}
+
+#[test]
 fn what_is_no_configuration_at_all_is_said_in_one_line() {
     let start = "start with `clusters:` and `virtual_clusters:`";
     assert_eq!(faults("# nothing yet\n"), [format!("1:1: the file is empty; {start}")]);

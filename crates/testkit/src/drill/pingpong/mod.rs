@@ -29,6 +29,7 @@ pub fn run(options: &Options) -> Result<(), String> {
     let base = super::Options {
         clients: options.clients.clone(),
         binary: options.binary.clone(),
+        consumer_drain: options.consumer_drain,
         mirrored: options.mirror,
         without: options.without.clone(),
         ..Default::default()

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::options::{self, number, seconds};
+use super::super::options::{self, duration, number, seconds};
 use crate::clients::ClientKind;
 
 /// How to call it.
@@ -14,6 +14,7 @@ cargo xtask drill pingpong [options]
   --pause MIN-MAX       bounds of the pauses in milliseconds, default 200-3000
   --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all
   --rate N              records per second and producer, default 100
+  --consumer-drain TIME how long consumers may stay at each switch, such as 4s; default: Pointsman's own
   --observe SECONDS     longest wait for every producer after the last switch, default 30
   --binary FILE         the pointsman to test, default: cargo build --release
   --mirror              a mirror copies from the cluster that serves to the other one: identical offsets
@@ -33,6 +34,8 @@ pub struct Options {
     pub clients: Vec<ClientKind>,
     /// Records per second of each producer.
     pub rate: u32,
+    /// How long consumers may stay on the cluster that is left; `None`: as by default.
+    pub consumer_drain: Option<Duration>,
     /// Longest wait for every producer after the last switch.
     pub observe: Duration,
     /// The binary under test.
@@ -56,6 +59,7 @@ impl Default for Options {
             pause: (200, 3000),
             clients: ClientKind::ALL.to_vec(),
             rate: 100,
+            consumer_drain: None,
             observe: Duration::from_secs(30),
             binary: None,
             mirror: false,
@@ -90,6 +94,7 @@ impl Options {
                     let rate = number(name, value()?)?;
                     options.rate = u32::try_from(rate).map_err(|_| format!("{name}: {rate} is too much"))?;
                 }
+                "--consumer-drain" => options.consumer_drain = Some(duration(name, value()?)?),
                 "--observe" => options.observe = seconds(name, value()?)?,
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 "--mirror" => options.mirror = true,
@@ -124,7 +129,7 @@ mod tests {
     fn options_are_read_and_nonsense_is_refused() {
         let parse = |text: &str| Options::parse(&text.split(' ').map(str::to_owned).collect::<Vec<_>>());
         let options = parse(
-            "--switches 4 --seed 7 --pause 10-20 --rate 5 --clients franz --mirror --without gate,generation --json",
+            "--switches 4 --seed 7 --pause 10-20 --rate 5 --consumer-drain 700ms --clients franz --mirror --without gate,generation --json",
         );
         let expected = Options {
             switches: 4,
@@ -132,15 +137,23 @@ mod tests {
             pause: (10, 20),
             clients: vec![ClientKind::Franz],
             rate: 5,
+            consumer_drain: Some(Duration::from_millis(700)),
             mirror: true,
             without: vec!["gate".to_owned(), "generation".to_owned()],
             json: true,
             ..Options::default()
         };
         assert_eq!(options, Ok(expected));
-        for wrong in
-            ["--switches 0", "--pause 3", "--pause 9-3", "--seed x", "--seed", "--without order", "failover"]
-        {
+        for wrong in [
+            "--switches 0",
+            "--pause 3",
+            "--consumer-drain 4",
+            "--pause 9-3",
+            "--seed x",
+            "--seed",
+            "--without order",
+            "failover",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

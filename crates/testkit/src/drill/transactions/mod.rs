@@ -23,7 +23,7 @@ cargo xtask drill transactions [options]
   --switches N          switches by command, to and fro, default 12
   --clients a,b         of java, java-3.9, librdkafka, franz; default all of these
   --rate N              transactions per second and producer, default 20
-  --seed, --pause, --observe, --binary, --json    as of pingpong";
+  --seed, --pause, --consumer-drain, --observe, --binary, --json    as of pingpong";
 
 /// The libraries whose drivers have transactions.
 pub const CLIENTS: [ClientKind; 4] =
@@ -50,6 +50,7 @@ pub fn run(options: &Options) -> Result<Summary, String> {
     let base = super::Options {
         clients: options.clients.clone(),
         binary: options.binary.clone(),
+        consumer_drain: options.consumer_drain,
         ..Default::default()
     };
     let bench = Bench::start(&base, "transactions-", [3, 3])?;

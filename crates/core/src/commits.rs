@@ -2,7 +2,8 @@
 //!
 //! Whether the old cluster carried such a commit out is not known when a switch comes between. Its producer asks again, on any connection;
 //! told to abort, the application would believe that nothing was committed, and read it all the same. So Pointsman remembers
-//! what is in doubt, and then says that the producer is fenced: of that every application knows that the end is open.
+//! what is in doubt, and then says that the producer is fenced: of that every application knows that the end is open. It is kept with each
+//! switch, so that this holds over a restart too.
 
 use std::{
     collections::VecDeque,
@@ -14,15 +15,26 @@ const CAPACITY: usize = 10_000;
 
 /// Producer ids, as clients know them, whose commit is in doubt. Oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Commits(Mutex<VecDeque<i64>>);
+pub struct Commits(Mutex<VecDeque<i64>>);
 
 impl Commits {
     fn table(&self) -> MutexGuard<'_, VecDeque<i64>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Those that were in doubt before a restart.
+    pub fn restore(producers: &[i64]) -> Self {
+        let newest = producers.len().saturating_sub(CAPACITY);
+        Self(Mutex::new(producers[newest..].iter().copied().collect()))
+    }
+
+    /// Those in doubt, oldest first.
+    pub fn all(&self) -> Vec<i64> {
+        self.table().iter().copied().collect()
+    }
+
     /// A commit goes to a broker.
-    pub(super) fn asked(&self, producer: i64) {
+    pub fn asked(&self, producer: i64) {
         let mut table = self.table();
         table.retain(|id| *id != producer);
         if table.len() >= CAPACITY {
@@ -32,12 +44,12 @@ impl Commits {
     }
 
     /// It was answered, or its producer aborts.
-    pub(super) fn settled(&self, producer: i64) {
+    pub fn settled(&self, producer: i64) {
         self.table().retain(|id| *id != producer);
     }
 
     /// Whether what became of it is not known.
-    pub(super) fn in_doubt(&self, producer: i64) -> bool {
+    pub fn in_doubt(&self, producer: i64) -> bool {
         self.table().contains(&producer)
     }
 }
@@ -58,5 +70,8 @@ mod tests {
             commits.asked(producer);
         }
         assert!(!commits.in_doubt(8) && commits.in_doubt(9) && commits.in_doubt(100));
+        assert_eq!(Commits::restore(&commits.all()).all(), commits.all());
+        let more: Vec<i64> = [8].into_iter().chain(commits.all()).collect();
+        assert_eq!(Commits::restore(&more).all(), commits.all(), "the newest are kept");
     }
 }
