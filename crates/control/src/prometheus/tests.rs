@@ -15,7 +15,7 @@ fn page() -> String {
     metrics.apis[1].latency.record(Duration::from_micros(200));
     metrics.apis[1].latency.record(Duration::from_secs(60));
     metrics.connections.inc();
-    metrics.closed[5].add(2);
+    metrics.closed[CloseReason::Switched as usize].add(2);
     render(Input { status: &example::status(), metrics: &[("main".into(), Arc::new(metrics))] })
 }
 
