@@ -7,7 +7,7 @@
 //! next join tries again. Static members need none of it: they replace themselves.
 //!
 //! For the same reason it is known here of a member that speaks up on a cluster that it is of another one, and how far it is with
-//! joining this one: see [`rejoin`](super::rejoin).
+//! joining this one: see `rejoin.rs`.
 
 use std::{
     collections::HashMap,
