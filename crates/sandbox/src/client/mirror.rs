@@ -16,7 +16,7 @@ use pointsman_wire::{
     Struct, Value,
     batch::{BatchEvent, Batches},
 };
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, ops::Range, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -57,6 +57,9 @@ pub struct Mirror {
     stop: watch::Sender<bool>,
     tasks: JoinSet<Result<(), ClientError>>,
 }
+
+/// Where a batch says at which offset it begins.
+const BASE_OFFSET: Range<usize> = 0..8;
 
 impl Mirror {
     /// Starts to copy, from where the target ends. Must be called within a Tokio runtime.
@@ -192,7 +195,10 @@ impl Sides {
             let what = format!("batch at {base} (control: {control}) where {expected} is the end");
             return Err(parted(target, what));
         }
-        let data = Struct::new().with("Index", partition).with("Records", Value::Bytes(batch.bytes.clone()));
+        // Brokers take a batch only from offset 0 on, and give it its place. The checksum begins after that.
+        let mut records = batch.bytes.to_vec();
+        records[BASE_OFFSET].fill(0);
+        let data = Struct::new().with("Index", partition).with("Records", Value::Bytes(records.into()));
         let topic = Struct::new().with("Name", self.topic.as_str()).with("PartitionData", vec![data]);
         let body = Struct::new()
             .with("TransactionalId", Value::Null)
