@@ -145,19 +145,22 @@ impl Session {
         let Some(exchange) = self.awaited(id, seen) else { return Ok(()) };
         let scan = &exchange.scan;
         let body = value::decode(response_of(exchange)?, exchange.version, body)?;
+        // Brokers answer in the order of the request: the next one is looked for from there.
+        let (asked, mut next) = (&scan.partitions, 0);
         for told in body.structs("Responses") {
             let (name, id) = (told.str("Name"), told.uuid("TopicId"));
-            let is_meant = |p: &&PartitionRef| {
+            let is_meant = |p: &PartitionRef| {
                 let asked = &scan.topics[p.topic];
                 let by_id = !asked.virtual_id.is_nil() && *asked.virtual_id.as_bytes() == id;
                 by_id || (asked.virtual_id.is_nil() && asked.name.as_deref() == Some(name))
             };
             for partition in told.structs("PartitionResponses") {
-                let mut asked = scan.partitions.iter().filter(is_meant);
-                let asked = asked.find(|p| p.index == partition.i32("Index"));
-                let of = |p: &PartitionRef| p.producer.zip(scan.topics[p.topic].name.as_ref());
-                if let Some((producer, topic)) = asked.and_then(of) {
-                    let (index, code) = (partition.i32("Index"), partition.i16("ErrorCode"));
+                let (index, code) = (partition.i32("Index"), partition.i16("ErrorCode"));
+                let is_it = |at: &usize| asked[*at].index == index && is_meant(&asked[*at]);
+                let Some(at) = (next..asked.len()).chain(0..next).find(is_it) else { continue };
+                next = at + 1;
+                let topic = scan.topics[asked[at].topic].name.as_ref();
+                if let Some((producer, topic)) = asked[at].producer.zip(topic) {
                     self.gate.answered(producer, topic, index, code, now);
                 }
             }

@@ -120,10 +120,17 @@ impl Gate {
 
     /// A cluster serves producers since this generation. Only a cluster that another one gave way to is without their state.
     pub fn serves(&self, term: u64, now: Now) {
-        if self.term.load(Ordering::Relaxed) >= term {
+        let known = self.term.load(Ordering::Relaxed) >= term;
+        if known && self.is_open() {
             return;
         }
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if known {
+            // Producers without idempotence ask for nothing else here, and the end of the watch is theirs too.
+            table.purge(now);
+            self.closed.store(table.len(), Ordering::Release);
+            return;
+        }
         let before = self.term.fetch_max(term, Ordering::Relaxed);
         if before != 0 && before < term {
             table.watch = Some(now + WATCH);
@@ -299,7 +306,7 @@ mod tests {
         gate.serves(3, Now::ZERO);
         assert!(gate.is_open(), "no cluster gave way to the first one");
         gate.serves(5, Now::ZERO);
-        gate.serves(3, Now::ZERO + WATCH);
+        gate.serves(3, Now::ZERO + WATCH / 2);
         assert!(gate.admits(batch(0, 10), &topic, 0, WAY, Now::ZERO));
         assert!(gate.admits(batch(0, 11), &topic, 0, WAY, Now::ZERO));
         for way in OTHERS {
@@ -314,6 +321,17 @@ mod tests {
         }
         assert!(gate.admits(batch(0, 12), &topic, 0, WAY, Now::ZERO + WATCH));
         assert!(gate.is_open(), "its time is over, and nothing is waited for");
+    }
+
+    #[test]
+    fn the_watch_ends_for_producers_without_idempotence_too() {
+        let gate = Gate::default();
+        gate.serves(3, Now::ZERO);
+        gate.serves(5, Now::ZERO);
+        gate.serves(5, Now::ZERO + WATCH / 2);
+        assert!(!gate.is_open());
+        gate.serves(5, Now::ZERO + WATCH);
+        assert!(gate.is_open());
     }
 
     #[test]

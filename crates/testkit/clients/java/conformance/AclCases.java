@@ -76,30 +76,26 @@ final class AclCases {
     private String alter(ConfigResource of, AlterConfigOp.OpType how, String expected) throws Exception {
         AlterConfigOp op = new AlterConfigOp(new ConfigEntry("log.cleaner.backoff.ms", expected), how);
         Conformance.get(c.admin.incrementalAlterConfigs(Map.of(of, List.of(op))).all());
-        long deadline = System.nanoTime() + 10_000_000_000L;
-        String found;
-        do {
-            found = Conformance.get(c.admin.describeConfigs(List.of(of)).all()).get(of).get("log.cleaner.backoff.ms").value();
-        } while (!found.equals(expected) && System.nanoTime() < deadline);
-        return found;
+        return Conformance.settled(expected::equals, () ->
+                Conformance.get(c.admin.describeConfigs(List.of(of)).all()).get(of).get("log.cleaner.backoff.ms").value());
     }
 
     private void logDirs(ObjectNode facts) throws Exception {
         String topic = c.topic("log-dirs", 2, Map.of());
         LogCases.fill(c, topic, 1);
-        // A broker may not have made its replica yet.
-        long deadline = System.nanoTime() + 20_000_000_000L;
-        int replicas;
         List<Integer> brokers = brokers();
-        do {
-            replicas = 0;
-            for (var of : c.admin.describeLogDirs(brokers).descriptions().values()) {
-                for (var dir : Conformance.get(of).values()) {
-                    replicas += (int) dir.replicaInfos().keySet().stream().filter(p -> p.topic().equals(topic)).count();
-                }
-            }
-        } while (replicas != 6 && System.nanoTime() < deadline);
+        int replicas = Conformance.settled(found -> found == 6, () -> replicasOnDisk(topic, brokers));
         facts.put("brokers", brokers.size()).put("replicas", replicas);
+    }
+
+    private int replicasOnDisk(String topic, List<Integer> brokers) throws Exception {
+        int replicas = 0;
+        for (var of : c.admin.describeLogDirs(brokers).descriptions().values()) {
+            for (var dir : Conformance.get(of).values()) {
+                replicas += (int) dir.replicaInfos().keySet().stream().filter(p -> p.topic().equals(topic)).count();
+            }
+        }
+        return replicas;
     }
 
     private List<Integer> replicas(String topic) throws Exception {
@@ -109,15 +105,11 @@ final class AclCases {
     /** The same replicas in another order. */
     private void reassign(ObjectNode facts) throws Exception {
         String topic = c.topic("reassign", 1, Map.of());
-        List<Integer> before = replicas(topic);
+        List<Integer> before = Conformance.settled(found -> true, () -> replicas(topic));
         List<Integer> wanted = List.of(before.get(2), before.get(0), before.get(1));
         var to = java.util.Optional.of(new NewPartitionReassignment(wanted));
         Conformance.get(c.admin.alterPartitionReassignments(Map.of(Conformance.at(topic, 0), to)).all());
-        long deadline = System.nanoTime() + 20_000_000_000L;
-        while (!replicas(topic).equals(wanted) && System.nanoTime() < deadline) {
-            Thread.sleep(20);
-        }
-        facts.put("moved", replicas(topic).equals(wanted));
+        facts.put("moved", Conformance.settled(wanted::equals, () -> replicas(topic)).equals(wanted));
         facts.put("under_way", Conformance.get(c.admin.listPartitionReassignments(Set.of(Conformance.at(topic, 0))).reassignments()).size());
     }
 

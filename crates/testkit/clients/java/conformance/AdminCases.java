@@ -32,34 +32,19 @@ final class AdminCases {
 
     private void topicLifecycle(ObjectNode facts) throws Exception {
         String topic = c.topic("lifecycle", 3, Map.of());
-        eventually(0, () -> c.describe(topic));
-        TopicDescription made = c.describe(topic);
+        TopicDescription made = Conformance.settled(found -> true, () -> c.describe(topic));
         facts.put("partitions", made.partitions().size());
         facts.put("replicas", made.partitions().get(0).replicas().size());
         facts.put("again", Conformance.error(() -> Conformance.get(
                 c.admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all())));
         Conformance.get(c.admin.deleteTopics(List.of(topic)).all());
-        facts.put("deleted", eventually(3, () -> c.describe(topic)));
-    }
-
-    /** The error, which another broker may not give at once. */
-    private static int eventually(int expected, Conformance.Call call) throws Exception {
-        long deadline = System.nanoTime() + 10_000_000_000L;
-        int error;
-        do {
-            error = Conformance.error(call);
-        } while (error != expected && System.nanoTime() < deadline);
-        return error;
+        facts.put("deleted", Conformance.settled(found -> found == 3, () -> Conformance.error(() -> c.describe(topic))));
     }
 
     private void createPartitions(ObjectNode facts) throws Exception {
         String topic = c.topic("partitions", 1, Map.of());
         Conformance.get(c.admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all());
-        long deadline = System.nanoTime() + 10_000_000_000L;
-        int partitions;
-        do {
-            partitions = c.describe(topic).partitions().size();
-        } while (partitions != 3 && System.nanoTime() < deadline);
+        int partitions = Conformance.settled(found -> found == 3, () -> c.describe(topic).partitions().size());
         facts.put("partitions", partitions);
         facts.put("fewer", Conformance.error(() -> Conformance.get(
                 c.admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(2))).all())));
@@ -69,18 +54,16 @@ final class AdminCases {
         return Conformance.get(c.admin.describeConfigs(List.of(of)).all()).get(of).get(name).value();
     }
 
+    private String settled(ConfigResource of, String name, String expected) throws Exception {
+        return Conformance.settled(expected::equals, () -> config(of, name));
+    }
+
     private void topicConfigs(ObjectNode facts) throws Exception {
         ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, c.topic("configs", 1, Map.of()));
-        eventually(0, () -> config(topic, "retention.ms"));
-        facts.put("retention_before", config(topic, "retention.ms"));
+        facts.put("retention_before", settled(topic, "retention.ms", "604800000"));
         AlterConfigOp set = new AlterConfigOp(new ConfigEntry("retention.ms", "1234567"), AlterConfigOp.OpType.SET);
         Conformance.get(c.admin.incrementalAlterConfigs(Map.of(topic, List.of(set))).all());
-        long deadline = System.nanoTime() + 10_000_000_000L;
-        String now;
-        do {
-            now = config(topic, "retention.ms");
-        } while (!now.equals("1234567") && System.nanoTime() < deadline);
-        facts.put("retention_after", now);
+        facts.put("retention_after", settled(topic, "retention.ms", "1234567"));
         AlterConfigOp bad = new AlterConfigOp(new ConfigEntry("retention.ms", "soon"), AlterConfigOp.OpType.SET);
         facts.put("refused", Conformance.error(() -> Conformance.get(
                 c.admin.incrementalAlterConfigs(Map.of(topic, List.of(bad))).all())));

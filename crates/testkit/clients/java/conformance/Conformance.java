@@ -4,10 +4,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.DescribeTopicsResult;
 import org.apache.kafka.clients.admin.NewTopic;
@@ -123,6 +125,28 @@ public final class Conformance {
             Thread.sleep(20);
         }
         return name;
+    }
+
+    /**
+     * Looks until it is as it should be, or returns or throws what was seen last. Any broker may answer, and each hears of a new topic
+     * and of a change in its own time.
+     */
+    static <T> T settled(Predicate<T> expected, Callable<T> look) throws Exception {
+        long deadline = System.nanoTime() + 20_000_000_000L;
+        while (true) {
+            boolean late = System.nanoTime() > deadline;
+            try {
+                T found = look.call();
+                if (late || expected.test(found)) {
+                    return found;
+                }
+            } catch (Exception error) {
+                if (late) {
+                    throw error;
+                }
+            }
+            Thread.sleep(20);
+        }
     }
 
     TopicDescription describe(String topic) throws Exception {
