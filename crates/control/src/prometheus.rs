@@ -180,7 +180,7 @@ pub const FAMILIES: &[Family] = &[
     family(
         "pointsman_group_positions_given_total",
         "counter",
-        "Partitions for which a group without a committed offset was given a position.",
+        "Partitions for which a group was given a position that the active cluster does not have.",
         |i, p| {
             counters(i, p, |m| m.positions_given.value());
         },

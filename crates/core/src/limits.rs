@@ -108,8 +108,8 @@ pub const OFFSETS_INTERVAL: Duration = Duration::from_secs(1);
 pub const OFFSETS_POLL: usize = 5_000;
 /// Partitions of a switch point; those beyond it count as unknown. 8 bytes each in memory and up to 12 in the state file: 4 MiB.
 pub const SWITCH_POINT: usize = 200_000;
-/// Room for what is known of groups, per virtual cluster: a spot of 16 bytes for each (group, partition, cluster), and some for
-/// names. 8 MiB, or 10,000 groups with 20 partitions each on two clusters.
+/// Room for what is known of groups, per virtual cluster: a spot of 24 bytes for each (group, partition, cluster), and some for
+/// names. 12 MiB, or 10,000 groups with 20 partitions each on two clusters.
 pub const GROUP_POSITIONS: usize = 1 << 19;
 /// Of it what is kept over a restart: a spot is up to 20 bytes in the state file, which is written whole, so 2 MB; or 2,000 groups with 20
 /// partitions each on two clusters. What was seen last is kept.

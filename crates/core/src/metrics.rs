@@ -101,7 +101,7 @@ pub struct VirtualClusterMetrics {
     pub bytes_out: Counter,
     /// Requests that were split over several brokers.
     pub splits: Counter,
-    /// Partitions for which a group without a committed offset was given a position.
+    /// Partitions for which a group was given a position that the active cluster does not have.
     pub positions_given: Counter,
     /// Passthrough: how often a broker has lost its slots, because connections to it failed.
     pub ejections: Counter,

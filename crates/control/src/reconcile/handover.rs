@@ -112,11 +112,12 @@ impl Handover {
         Some(self.point.clone())
     }
 
-    /// The same between clusters that hold the same logs: no epoch of another cluster ended, and nobody is moved.
+    /// The same between clusters that hold the same logs: no epoch of another cluster ended, and nobody is moved. The ends say how far the
+    /// copy was.
     pub(crate) fn goes_on(&mut self, cluster: &Cluster, generation: u64) {
         self.before = std::mem::replace(&mut self.since, generation);
-        let cluster = cluster.name.clone();
-        self.point = Arc::new(SwitchPoint { generation, cluster, ..SwitchPoint::default() });
+        let (cluster, ends) = (cluster.name.clone(), cluster.ends.freeze());
+        self.point = Arc::new(SwitchPoint { generation, cluster, epoch_base: 0, ends });
     }
 
     /// Traffic has left a cluster, and another one has taken over already (or none has): what is unread by the groups that

@@ -31,7 +31,7 @@ impl Moves {
                 topic,
                 partition,
                 partitions,
-                "a group that has committed nothing here begins at {}",
+                "a group whose last commit is not known here begins at {}",
                 moved.offset
             ),
             None => tracing::info!(

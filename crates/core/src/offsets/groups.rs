@@ -22,6 +22,8 @@ const FORGET_AFTER: Duration = Duration::from_secs(7 * 86_400);
 const LIVES: Duration = Duration::from_secs(10);
 /// Least time between two looks for such groups.
 const PURGE: Duration = Duration::from_secs(60);
+/// For so long the copy of a commit may still be under way between clusters that hold the same logs.
+const LATELY: Duration = Duration::from_secs(60);
 /// Groups that are worked on at a time while sessions wait.
 const CHUNK: usize = 256;
 
@@ -64,9 +66,11 @@ struct Spot {
     /// Generation of the switch that had made the cluster active; 0: the group was not there itself, a switch point is
     /// kept for it.
     since: u64,
+    /// When it was noted, in seconds from 1 on; 0: before a restart.
+    noted: u32,
 }
 
-const NOWHERE: Spot = Spot { offset: -1, since: 0 };
+const NOWHERE: Spot = Spot { offset: -1, since: 0, noted: 0 };
 
 /// What is known of a group at a partition, for a cluster on which it has no committed offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +133,8 @@ impl Groups {
         if spots.len() <= index {
             spots.resize(index + 1, NOWHERE);
         }
-        let before = std::mem::replace(&mut spots[index], Spot { offset, since });
+        let noted = seconds(now).saturating_add(1);
+        let before = std::mem::replace(&mut spots[index], Spot { offset, since, noted });
         table.sightings += u64::from(before.since != since);
     }
 
@@ -194,6 +199,25 @@ impl Groups {
             None if clusters.iter().any(|c| spot(c).is_some()) => Place::Elsewhere,
             None => Place::New,
         }
+    }
+
+    /// The offset that a group committed last, if that was lately, on another cluster and before the present stay: where clusters hold the
+    /// same logs, the one that serves now may not have a copy of that commit yet. `since`: as in [`saw`](Self::saw).
+    pub fn committed_lately(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        cluster: &str,
+        since: u64,
+    ) -> Option<i64> {
+        let index = usize::try_from(partition).ok()?;
+        let table = self.table();
+        let clusters = table.groups.get(group)?.topics.get(topic)?;
+        let spots = clusters.iter().filter_map(|c| Some((&*c.cluster, c.spots.get(index)?)));
+        let (at, last) = spots.filter(|(_, s)| s.offset >= 0).max_by_key(|(_, s)| s.since)?;
+        let fresh = last.noted > 0 && Duration::from_secs(last.noted.into()) + LATELY >= table.now;
+        (fresh && at != cluster && (1..since).contains(&last.since)).then_some(last.offset)
     }
 
     /// Keeps a switch point for every pair that was never on its cluster, so that one that comes only after a later switch
@@ -293,7 +317,11 @@ impl OnCluster {
     }
 }
 
-/// What a name takes beside its entry, in spots of 16 bytes.
+fn seconds(now: Now) -> u32 {
+    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// What a name takes beside its entry, in spots of 24 bytes.
 fn name_cost(name: &str) -> usize {
     8 + name.len() / 16
 }
@@ -349,7 +377,7 @@ impl Table {
                     Some(spot) => spot,
                     None if seen(index) => {
                         let partition = i32::try_from(index).unwrap_or(i32::MAX);
-                        Spot { offset: point.ends.get(topic, partition).unwrap_or(0), since: 0 }
+                        Spot { offset: point.ends.get(topic, partition).unwrap_or(0), ..NOWHERE }
                     }
                     None => NOWHERE,
                 })
@@ -444,6 +472,22 @@ mod tests {
         groups.saw("g", "t", 0, &b, 3, 7);
         assert_eq!(groups.place("g", "t", 0, &a, 5), Place::Here(100));
         assert_eq!(groups.place("g", "t", 0, &b, 3), Place::Gone, "deleted in this stay, by whatever");
+    }
+
+    #[test]
+    fn a_commit_that_may_not_have_been_copied_yet_is_the_last_one_if_it_was_made_lately_and_elsewhere() {
+        let (groups, a, b) = clusters();
+        let lately = |cluster, since| groups.committed_lately("g", "t", 0, cluster, since);
+        assert_eq!(lately("b", 3), None, "nothing was seen");
+        groups.saw("g", "t", 0, &a, 1, 100);
+        assert_eq!((lately("a", 1), lately("b", 3)), (None, Some(100)));
+        assert_eq!(lately("a", 3), None, "the cluster lost quorum and came back: its own offsets are right");
+        groups.set_time(LATELY);
+        assert_eq!(lately("b", 3), Some(100));
+        groups.saw("g", "t", 0, &b, 3, 70);
+        assert_eq!((lately("b", 3), lately("a", 5)), (None, Some(70)), "the last one, not the furthest");
+        groups.set_time(LATELY * 2 + Duration::from_secs(2));
+        assert_eq!(lately("a", 5), None, "copied long since, or lost");
     }
 
     #[test]

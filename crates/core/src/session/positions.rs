@@ -90,22 +90,30 @@ fn saw(group: &str, topic: &str, partition: i32, offset: i64, cx: &Context<'_>) 
 
 /// The topics of one group in an answer to OffsetFetch.
 fn fetched(group: &str, answer: &mut Struct, cx: &Context<'_>, given: &mut Option<Moved>) {
+    let keeps_offsets = cx.virtual_cluster.replication.keeps_offsets();
     for topic in answer.structs_mut("Topics") {
         let Some(name) = name(topic, cx) else { continue };
         for partition in topic.structs_mut("Partitions").filter(|p| p.i16("ErrorCode") == 0) {
             let (index, offset) = (partition.i32("PartitionIndex"), partition.int("CommittedOffset"));
-            if offset >= 0 {
-                saw(group, &name, index, offset, cx);
-                if cx.virtual_cluster.replication.keeps_offsets() {
-                    // It may have come with the copy, and be another cluster's: a client would wait for such an epoch for ever.
-                    partition.set("CommittedLeaderEpoch", -1);
-                }
-            } else if let Some(begin) = beginning(group, &name, index, cx) {
+            let better = match offset {
+                _ if keeps_offsets => not_copied(group, &name, index, offset, cx),
+                ..0 => beginning(group, &name, index, cx),
+                0.. => None,
+            };
+            if offset >= 0 && keeps_offsets {
+                // It may have come with the copy, and be another cluster's: a client would wait for such an epoch for ever.
+                partition.set("CommittedLeaderEpoch", -1);
+            }
+            if let Some(begin) = better {
                 partition.set("CommittedOffset", begin);
                 partition.set("CommittedLeaderEpoch", -1);
-                partition.set("Metadata", "");
+                if offset < 0 {
+                    partition.set("Metadata", "");
+                }
                 let (group, topic) = (Some(group.into()), name.clone());
                 Moved::add(given, Moved { group, topic, partition: index, offset: begin, partitions: 1 });
+            } else if offset >= 0 {
+                saw(group, &name, index, offset, cx);
             }
         }
     }
@@ -118,6 +126,16 @@ fn beginning(group: &str, topic: &str, partition: i32, cx: &Context<'_>) -> Opti
     let stay = Stay { cluster, since, point: &active.switch_point, ends: &active.cluster.ends };
     let VirtualCluster { groups, positions, .. } = cx.virtual_cluster;
     offsets::beginning(groups, *positions, &stay, group, topic, partition)
+}
+
+/// Between clusters that hold the same logs: the commit that was seen on the other one and has not been copied yet. A log that was not
+/// copied as far ends before it, and what is written there since was not read.
+fn not_copied(group: &str, topic: &str, partition: i32, copied: i64, cx: &Context<'_>) -> Option<i64> {
+    let VirtualCluster { groups, .. } = cx.virtual_cluster;
+    let active = cx.active;
+    let last = groups.committed_lately(group, topic, partition, &active.cluster.name, active.since)?;
+    let end = active.switch_point.ends.get(topic, partition)?;
+    Some(last.min(end)).filter(|offset| *offset > copied)
 }
 
 /// The name of a topic in an answer that has its name or its virtual id.

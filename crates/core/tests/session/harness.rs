@@ -393,8 +393,8 @@ impl Rig {
         if !self.replication.keeps_offsets() {
             return active;
         }
-        let point =
-            SwitchPoint { generation: since, cluster: cluster.name.clone(), ..SwitchPoint::default() };
+        let (cluster, ends) = (cluster.name.clone(), cluster.ends.freeze());
+        let point = SwitchPoint { generation: since, cluster, epoch_base: 0, ends };
         Active { producer_ids: active.producer_ids.kept(), switch_point: Arc::new(point), ..active }
     }
 

@@ -42,12 +42,30 @@ fn a_producer_keeps_its_id_on_every_cluster_and_new_ones_get_ids_that_nobody_has
 }
 
 #[test]
-fn a_committed_offset_is_used_as_it_is_but_for_its_epoch_and_none_is_filled_in() {
+fn a_committed_offset_is_used_as_it_is_but_for_its_epoch_and_none_is_filled_in_for_a_new_group() {
     let mut rig = with_groups();
-    commit(&mut rig, "g", 0, 1000, 0);
+    commit(&mut rig, "g", 0, 30, 0);
+    let mut rig = switched(rig);
+    assert_eq!(fetch_offsets(&mut rig, 9, "g", &[30])[..2], [(0, 30, -1), (1, -1, -1)]);
+    assert_eq!(fetch_offsets(&mut rig, 9, "h", &[31])[..2], [(0, 31, -1), (1, -1, -1)]);
+}
+
+/// The secondary's logs end at 40 and 50.
+#[test]
+fn a_commit_that_was_not_copied_yet_is_remembered_as_far_as_the_log_was_copied() {
+    let mut rig = with_groups();
+    commit(&mut rig, "g", 0, 30, 0);
     commit(&mut rig, "g", 1, 1000, 0);
     let mut rig = switched(rig);
-    assert_eq!(fetch_offsets(&mut rig, 9, "g", &[1000])[..2], [(0, 1000, -1), (1, -1, -1)]);
+    for version in [7, 9] {
+        for copied in [[20, -1], [-1, 49]] {
+            assert_eq!(fetch_offsets(&mut rig, version, "g", &copied)[..2], [(0, 30, -1), (1, 50, -1)]);
+        }
+    }
+    assert_eq!(fetch_offsets(&mut rig, 9, "g", &[35, 50])[..2], [(0, 35, -1), (1, 50, -1)], "further on");
+    commit(&mut rig, "g", 0, 32, 0);
+    commit(&mut rig, "g", 1, 45, 0);
+    assert_eq!(fetch_offsets(&mut rig, 9, "g", &[10, 45])[..2], [(0, 10, -1), (1, 45, -1)], "its own choice");
 }
 
 /// The leader says where its log ends, if it has the epoch that the client takes for the newest.

@@ -145,8 +145,14 @@ impl Sides {
 
     /// Copies what one answer holds.
     async fn step(&self, partition: i32, progress: &mut Progress) -> Result<(), ClientError> {
-        let next = self.end_of_target(partition).await?;
-        progress.check(next)?;
+        let next = match progress.end.filter(|_| progress.sure) {
+            Some(end) => end,
+            None => {
+                let end = self.end_of_target(partition).await?;
+                progress.check(end)?;
+                end
+            }
+        };
         let source = self.leader(&self.from, partition).await?;
         let asked = Struct::new()
             .with("Partition", partition)
@@ -238,6 +244,8 @@ async fn settle(
 #[derive(Default)]
 struct Progress {
     end: Option<i64>,
+    /// Nothing has failed since the target was asked; whoever else writes is found by where the next batch comes to stand.
+    sure: bool,
     /// And where it may end if writes whose answers were lost were carried out.
     under_way: Vec<i64>,
 }
@@ -248,7 +256,7 @@ impl Progress {
             let what = format!("the target ends at {end}, not at {:?}: somebody else writes", self.end);
             return Err(ClientError::Protocol { address: "the target".to_owned(), what });
         }
-        *self = Self { end: Some(end), under_way: Vec::new() };
+        *self = Self { end: Some(end), sure: true, under_way: Vec::new() };
         Ok(())
     }
 }
@@ -261,6 +269,7 @@ async fn copy_log(sides: Arc<Sides>, partition: i32, stop: watch::Receiver<bool>
             Err(error) if matches!(error, ClientError::Protocol { .. }) => return Err(error),
             // A leader moved, or a broker is gone: both are looked up again.
             Err(_) => {
+                progress.sure = false;
                 for cluster in [&sides.from, &sides.to] {
                     // What cannot be refreshed now is at the next turn.
                     let _ = cluster.refresh(std::slice::from_ref(&sides.topic), cluster.generation()).await;

@@ -75,7 +75,8 @@ impl Groups {
 }
 
 fn on_clusters(clusters: &[OnCluster]) -> BTreeMap<Arc<str>, Spots> {
-    clusters.iter().map(|c| (c.cluster.clone(), Spots(c.spots.clone()))).collect()
+    let spots = |c: &OnCluster| Spots(c.spots.iter().map(|s| Spot { noted: 0, ..*s }).collect());
+    clusters.iter().map(|c| (c.cluster.clone(), spots(c))).collect()
 }
 
 impl Serialize for Spots {
@@ -89,8 +90,8 @@ impl Serialize for Spots {
             };
             let _ = match spot {
                 Spot { offset: ..0, .. } => Ok(()),
-                Spot { offset, since: 0 } => write!(text, "{offset}"),
-                Spot { offset, since } => write!(text, "{offset}@{since}"),
+                Spot { offset, since: 0, .. } => write!(text, "{offset}"),
+                Spot { offset, since, .. } => write!(text, "{offset}@{since}"),
             };
         }
         serializer.serialize_str(&text)
@@ -111,7 +112,7 @@ fn spot(text: &str) -> Option<Spot> {
     }
     let (offset, since) = text.split_once('@').unwrap_or((text, "0"));
     let (offset, since) = (offset.parse().ok()?, since.parse().ok()?);
-    (offset >= 0).then_some(Spot { offset, since })
+    (offset >= 0).then_some(Spot { offset, since, noted: 0 })
 }
 
 #[cfg(test)]
