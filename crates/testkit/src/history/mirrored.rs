@@ -16,6 +16,8 @@ use crate::log::ClusterLog;
 pub struct Moved {
     /// The moment before it was commanded, wall clock in nanoseconds.
     pub begun: u64,
+    /// The moment after it. Before that a consumer may still go back on the cluster that is left, because of the switch before.
+    pub ended: u64,
     /// By client: what its group had committed on the cluster that was left, for each partition, when nothing was committed there any
     /// more.
     pub committed: BTreeMap<String, Vec<Option<u64>>>,
@@ -157,12 +159,18 @@ impl MirroredInput<'_> {
     }
 
     fn went_back(&self, read: &Consumed, position: u64, report: &mut MirroredConsumer) {
-        let Some(switch) = self.switches.iter().rfind(|s| s.begun <= read.at) else {
+        let begun = self.switches.partition_point(|s| s.begun <= read.at);
+        if begun == 0 {
             report.moved_without_switch += 1;
             return;
+        }
+        let ended = self.switches.partition_point(|s| s.ended <= read.at);
+        let committed = |switch: &Moved| {
+            let of = switch.committed.get(&report.client).and_then(|c| c.get(read.partition as usize));
+            of.copied().flatten().unwrap_or(0)
         };
-        let committed = switch.committed.get(&report.client).and_then(|c| c.get(read.partition as usize));
-        let committed = committed.copied().flatten().unwrap_or(0);
+        let committed =
+            self.switches[ended.saturating_sub(1)..begun].iter().map(committed).min().unwrap_or(0);
         report.replays += 1;
         report.replayed += position - read.offset;
         report.beyond_commit += committed.min(position).saturating_sub(read.offset);
@@ -227,7 +235,7 @@ mod tests {
                 consumer: history(Vec::new(), reads),
                 primary: vec!["j-0", "j-1", "j-2", "j-3"],
                 secondary: vec!["j-0", "j-1", "j-2", "j-3"],
-                switches: vec![Moved { begun: 100, committed }],
+                switches: vec![Moved { begun: 100, ended: 105, committed }],
             }
         }
 
@@ -254,6 +262,19 @@ mod tests {
     #[test]
     fn a_group_that_goes_back_to_its_commit_at_a_switch_is_fine() {
         assert_eq!(Run::good().broken(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_group_that_comes_back_late_from_one_switch_while_the_next_one_is_under_way_is_fine() {
+        let mut run = Run::good();
+        run.switches.push(Moved {
+            begun: 109,
+            ended: 111,
+            committed: BTreeMap::from([("j".to_owned(), vec![Some(3)])]),
+        });
+        assert_eq!(run.broken(), Vec::<String>::new());
+        run.switches[1].ended = 110;
+        assert_eq!(run.broken(), ["j: 1 records again from before the last commit"]);
     }
 
     #[test]

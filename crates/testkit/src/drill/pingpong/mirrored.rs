@@ -81,12 +81,13 @@ pub(super) fn run(bench: &Bench, base: &Base, options: &Options) -> Result<Mirro
         let to = if at == 0 { Side::Secondary } else { Side::Primary };
         let begun = now_ns();
         let switch = run::switch(bench, to, pause);
+        let ended = now_ns();
         run::tell(number, &switch);
         if switch.failure.is_none() {
             ferry.turn(1 - at)?;
             let committed = ferry.committed(at)?;
             let by_client = |(group, offsets): (String, _)| (client_of(&group).to_owned(), offsets);
-            moves.push(Moved { begun, committed: committed.into_iter().map(by_client).collect() });
+            moves.push(Moved { begun, ended, committed: committed.into_iter().map(by_client).collect() });
             at = 1 - at;
         }
         switches.push(switch);
