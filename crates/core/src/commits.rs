@@ -1,31 +1,67 @@
-//! Commits of transactions that were asked for and not answered.
+//! What is remembered of transactional producers from one connection to the next: commits that were asked for and not answered, and
+//! time-outs.
 //!
 //! Whether the old cluster carried such a commit out is not known when a switch comes between. Its producer asks again, on any connection;
 //! told to abort, the application would believe that nothing was committed, and read it all the same. So Pointsman remembers
 //! what is in doubt, and then says that the producer is fenced: of that every application knows that the end is open. It is kept with each
 //! switch, so that this holds over a restart too.
+//!
+//! A producer that aborts what another cluster has is given an id of the active one, which wants to know its time-out. The producer said
+//! it on another connection, as a rule.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Commits remembered; beyond it the oldest is not: 8 bytes each, and a producer has one at a time.
 const CAPACITY: usize = 10_000;
+/// Time-outs remembered; beyond it that of another producer is taken for the default: about 60 bytes each. Only those that are not the
+/// default take room.
+const TIMEOUTS: usize = 100_000;
+/// `transaction.timeout.ms` of a producer whose own is not known: the default of all clients.
+const DEFAULT_TIMEOUT_MS: i32 = 60_000;
 
-/// Producer ids, as clients know them, whose commit is in doubt. Oldest first.
+/// What is remembered of the transactional producers of one virtual cluster.
 #[derive(Debug, Default)]
-pub struct Commits(Mutex<VecDeque<i64>>);
+pub struct Commits {
+    /// Producer ids, as clients know them, whose commit is in doubt. Oldest first.
+    in_doubt: Mutex<VecDeque<i64>>,
+    /// `transaction.timeout.ms` by transactional id.
+    timeouts: Mutex<HashMap<Box<str>, i32>>,
+}
 
 impl Commits {
     fn table(&self) -> MutexGuard<'_, VecDeque<i64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timeouts(&self) -> MutexGuard<'_, HashMap<Box<str>, i32>> {
+        self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A producer said its `transaction.timeout.ms`.
+    pub fn set_timeout(&self, transactional_id: &str, ms: i32) {
+        let mut timeouts = self.timeouts();
+        if ms == DEFAULT_TIMEOUT_MS {
+            timeouts.remove(transactional_id);
+        } else if let Some(known) = timeouts.get_mut(transactional_id) {
+            *known = ms;
+        } else if timeouts.len() < TIMEOUTS {
+            timeouts.insert(transactional_id.into(), ms);
+        }
+    }
+
+    /// A producer's `transaction.timeout.ms`, as far as it is known.
+    pub fn timeout(&self, transactional_id: &str) -> i32 {
+        self.timeouts().get(transactional_id).copied().unwrap_or(DEFAULT_TIMEOUT_MS)
     }
 
     /// Those that were in doubt before a restart.
     pub fn restore(producers: &[i64]) -> Self {
         let newest = producers.len().saturating_sub(CAPACITY);
-        Self(Mutex::new(producers[newest..].iter().copied().collect()))
+        let in_doubt = Mutex::new(producers[newest..].iter().copied().collect());
+        Self { in_doubt, ..Self::default() }
     }
 
     /// Those in doubt, oldest first.
@@ -73,5 +109,20 @@ mod tests {
         assert_eq!(Commits::restore(&commits.all()).all(), commits.all());
         let more: Vec<i64> = [8].into_iter().chain(commits.all()).collect();
         assert_eq!(Commits::restore(&more).all(), commits.all(), "the newest are kept");
+    }
+
+    #[test]
+    fn a_timeout_is_remembered_unless_it_is_the_default() {
+        let commits = Commits::default();
+        commits.set_timeout("a", 10_000);
+        assert_eq!((commits.timeout("a"), commits.timeout("b")), (10_000, DEFAULT_TIMEOUT_MS));
+        commits.set_timeout("a", DEFAULT_TIMEOUT_MS);
+        assert!(commits.timeouts().is_empty());
+        for producer in 0..=TIMEOUTS {
+            commits.set_timeout(&producer.to_string(), 1);
+        }
+        commits.set_timeout("0", 2);
+        let last = TIMEOUTS.to_string();
+        assert_eq!((commits.timeout("0"), commits.timeout(&last)), (2, DEFAULT_TIMEOUT_MS));
     }
 }

@@ -128,8 +128,6 @@ pub struct Session {
     /// Of the drain under way.
     reading: Option<Reading>,
     share_broker: Option<NodeId>,
-    /// `transaction.timeout.ms` of this connection's producer, as far as it said so.
-    transaction_timeout: Option<i32>,
     gate: Arc<Gate>,
     /// This connection's number at the gate.
     number: u64,
@@ -217,7 +215,6 @@ impl Session {
             fetch_sessions: HashMap::new(),
             reading: None,
             share_broker: None,
-            transaction_timeout: None,
             number: gate.enter(),
             reports_loss: false,
             gate,

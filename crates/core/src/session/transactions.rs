@@ -20,9 +20,6 @@ use pointsman_wire::{
     value::{self, Struct},
 };
 
-/// `transaction.timeout.ms` of a producer whose own is not known: the default of all clients.
-const TIMEOUT_MS: i32 = 60_000;
-
 /// A Java client that has its commit queued behind this request looks at it again when its network does something: the end of this
 /// connection, or else nothing for 30 s (`request.timeout.ms`).
 fn wake(out: &mut Output) {
@@ -50,7 +47,11 @@ impl Session {
                 self.refuse_transactions(id, out);
                 return None;
             }
-            self.transaction_timeout = scan.transaction_timeout;
+            let commits = self.virtual_cluster.commits.clone();
+            let scan = &self.exchange(id)?.scan;
+            if let Some((id, timeout)) = scan.keys.first().zip(scan.transaction_timeout) {
+                commits.set_timeout(id, timeout);
+            }
             return Some(frame);
         }
         // Its group is on the other cluster, and would take the other log's offsets for this one's.
@@ -103,13 +104,14 @@ impl Session {
     fn renew(&mut self, id: ExchangeId, frame: &[u8], out: &mut Output) -> Option<BytesMut> {
         let offered =
             self.virtual_cluster.offer.apis.get(&INIT_PRODUCER_ID).map_or(-1, |(_, newest)| *newest);
-        let timeout = self.transaction_timeout.unwrap_or(TIMEOUT_MS);
+        let commits = self.virtual_cluster.commits.clone();
         let client = header::request_header(&frame[4..]).ok().and_then(|h| h.client_id);
         let client = client.and_then(|id| std::str::from_utf8(id).ok());
         let exchange = self.exchange(id)?;
+        let transactional_id = exchange.scan.keys.first().unwrap_or_default();
         let body = Struct::new()
-            .with("TransactionalId", exchange.scan.keys.first().unwrap_or_default())
-            .with("TransactionTimeoutMs", timeout)
+            .with("TransactionalId", transactional_id)
+            .with("TransactionTimeoutMs", commits.timeout(transactional_id))
             .with("ProducerId", -1)
             .with("ProducerEpoch", -1);
         let request = value::encode_request(INIT_PRODUCER_ID, offered, 0, client, &body);

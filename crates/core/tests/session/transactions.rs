@@ -212,6 +212,15 @@ fn an_abort_succeeds_and_gives_the_producer_an_id_of_the_active_cluster() {
 }
 
 #[test]
+fn a_producer_that_aborts_on_another_connection_keeps_its_timeout() {
+    let mut rig = rig();
+    rig.commits.set_timeout("tx", 10_000);
+    rig.switch();
+    rig.ask(END_TXN, 5, &end(5, false));
+    assert_eq!(rig.sent_one().body.i32("TransactionTimeoutMs"), 10_000);
+}
+
+#[test]
 fn an_abort_of_an_older_client_succeeds_here() {
     for version in 0..5 {
         let mut rig = rig();

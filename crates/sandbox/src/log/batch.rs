@@ -54,7 +54,7 @@ impl Batch {
             return Err(CORRUPT_MESSAGE);
         }
         let counted = header.last_offset_delta.checked_add(1) == Some(header.records_count);
-        if header.records_count < 1 || !counted || header.is_control() {
+        if header.records_count < 1 || !counted || header.is_control() || header.base_offset != 0 {
             return Err(INVALID_RECORD);
         }
         let mut bytes = BytesMut::from(records);

@@ -79,6 +79,9 @@ fn a_batch_that_is_damaged_too_long_or_miscounted_is_refused() {
     assert_eq!(check(&damaged, MAX), Err(CORRUPT_MESSAGE));
     assert_eq!(check(&[good.clone(), good].concat(), MAX), Err(INVALID_RECORD));
     assert_eq!(check(&raw(0, None), MAX), Err(INVALID_RECORD));
+    let mut placed = raw(2, None);
+    placed[7] = 1;
+    assert_eq!(check(&placed, MAX), Err(INVALID_RECORD), "brokers give offsets, not clients");
 }
 
 #[test]

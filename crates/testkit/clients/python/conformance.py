@@ -49,7 +49,7 @@ class Suite:
             sys.stdout.flush()
 
 
-def eventually(what, check, limit=20):
+def eventually(what, check, limit=60):
     """Repeats until the check gives something true."""
     deadline = time.monotonic() + limit
     while True:

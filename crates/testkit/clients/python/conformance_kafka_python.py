@@ -103,7 +103,7 @@ def consumer(**settings):
 
 
 def take(one, count):
-    records, deadline = [], time.monotonic() + 20
+    records, deadline = [], time.monotonic() + 60
     while len(records) < count:
         if time.monotonic() > deadline:
             raise TimeoutError(f"read {len(records)} of {count}")

@@ -64,7 +64,7 @@ func main() {
 }
 
 func (s *suite) run(name string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	seen := facts{}
 	line := facts{"case": name, "ok": true, "detail": seen}

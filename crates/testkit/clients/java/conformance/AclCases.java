@@ -53,7 +53,7 @@ final class AclCases {
 
     /** Each broker hears of a change in its own time. */
     private int seen(AclBindingFilter filter, int expected) throws Exception {
-        long deadline = System.nanoTime() + 10_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
         Collection<AclBinding> found;
         do {
             found = Conformance.get(c.admin.describeAcls(filter).values());

@@ -120,7 +120,7 @@ public final class Conformance {
             ends.put(at(name, p), OffsetSpec.latest());
         }
         // Until then records of acks=0 are lost.
-        long deadline = System.nanoTime() + 20_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
         while (error(() -> get(admin.listOffsets(ends).all())) != 0 && System.nanoTime() < deadline) {
             Thread.sleep(20);
         }
@@ -132,7 +132,7 @@ public final class Conformance {
      * and of a change in its own time.
      */
     static <T> T settled(Predicate<T> expected, Callable<T> look) throws Exception {
-        long deadline = System.nanoTime() + 20_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
         while (true) {
             boolean late = System.nanoTime() > deadline;
             try {

@@ -75,7 +75,7 @@ final class LogCases {
 
     static List<ConsumerRecord<String, String>> read(KafkaConsumer<String, String> consumer, int count) {
         List<ConsumerRecord<String, String>> read = new ArrayList<>();
-        long deadline = System.nanoTime() + 20_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
         while (read.size() < count && System.nanoTime() < deadline) {
             consumer.poll(Duration.ofMillis(100)).forEach(read::add);
         }

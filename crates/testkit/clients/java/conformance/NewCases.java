@@ -71,14 +71,14 @@ final class NewCases implements Runnable {
         String topic = c.topic("kip848-two", 4, Map.of());
         try (KafkaConsumer<String, String> two = consumer(c.name("kip848-two"), topic)) {
             try (KafkaConsumer<String, String> one = consumer(c.name("kip848-two"), topic)) {
-                long deadline = System.nanoTime() + 30_000_000_000L;
+                long deadline = System.nanoTime() + 60_000_000_000L;
                 while ((one.assignment().size() != 2 || two.assignment().size() != 2) && System.nanoTime() < deadline) {
                     one.poll(Duration.ofMillis(50));
                     two.poll(Duration.ofMillis(50));
                 }
                 facts.putArray("both").add(one.assignment().size()).add(two.assignment().size());
             }
-            long deadline = System.nanoTime() + 30_000_000_000L;
+            long deadline = System.nanoTime() + 60_000_000_000L;
             while (two.assignment().size() != 4 && System.nanoTime() < deadline) {
                 two.poll(Duration.ofMillis(50));
             }
@@ -117,7 +117,7 @@ final class NewCases implements Runnable {
         }
         Set<String> values = new HashSet<>();
         try (var one = share(c.name("share"), topic, "implicit"); var two = share(c.name("share"), topic, "implicit")) {
-            long deadline = System.nanoTime() + 30_000_000_000L;
+            long deadline = System.nanoTime() + 60_000_000_000L;
             while (values.size() < 11 && System.nanoTime() < deadline) {
                 for (var consumer : List.of(one, two)) {
                     consumer.poll(Duration.ofMillis(100)).forEach(r -> values.add(r.value()));
@@ -135,7 +135,7 @@ final class NewCases implements Runnable {
         LogCases.fill(c, topic, 1);
         List<Short> counts = new ArrayList<>();
         try (var consumer = share(c.name("share-release"), topic, "explicit")) {
-            long deadline = System.nanoTime() + 30_000_000_000L;
+            long deadline = System.nanoTime() + 60_000_000_000L;
             while (counts.size() < 2 && System.nanoTime() < deadline) {
                 for (ConsumerRecord<String, String> r : consumer.poll(Duration.ofMillis(100))) {
                     counts.add(r.deliveryCount().get());

@@ -67,7 +67,7 @@ final class TransactionCases {
 
     /** Markers are written after the commit is answered. */
     long stable(String topic, long expected) throws Exception {
-        long deadline = System.nanoTime() + 20_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
         while (end(topic, "read_committed") != expected && System.nanoTime() < deadline) {
             Thread.sleep(20);
         }
@@ -159,7 +159,7 @@ final class TransactionCases {
     /** The end of a transaction reaches the group after the commit is answered. */
     private static long committed(KafkaConsumer<String, String> consumer, TopicPartition at, long expected)
             throws Exception {
-        long deadline = System.nanoTime() + 20_000_000_000L;
+        long deadline = System.nanoTime() + 60_000_000_000L;
         while (true) {
             OffsetAndMetadata found = consumer.committed(Set.of(at)).get(at);
             long offset = found == null ? -1 : found.offset();

@@ -11,6 +11,7 @@ pub(crate) const CASES: &[Case] = &[
     ("produce_below_3", below_3),
     ("produce_appends_as_sent", appends_as_sent),
     ("produce_bad_crc", bad_crc),
+    ("produce_base_offset", base_offset),
     ("produce_too_large", too_large),
     ("produce_to_a_follower", to_a_follower),
     ("produce_unknown_topic", unknown_topic),
@@ -61,6 +62,20 @@ fn below_3(context: &Context<'_>) -> Result<(), String> {
         conn.send(0, version, &produce_request(&topic, 0, 1, Batch::of(&["a"]).bytes()))?;
         check(conn.frame()?.is_none(), || "it is answered".to_owned())
     })
+}
+
+/// A client numbers the records of a batch from 0; the checksum does not cover that.
+fn base_offset(context: &Context<'_>) -> Result<(), String> {
+    let topic = context.topic("produce-base-offset", 1, 1, &[])?;
+    let mut conn = context.leader(&topic, 0)?;
+    for base in [1_i64, -1] {
+        let mut batch = Batch::of(&["a", "b"]).bytes().to_vec();
+        batch[..8].copy_from_slice(&base.to_be_bytes());
+        let answer = conn.call(0, context.newest(0), &produce_request(&topic, 0, -1, batch.into()))?;
+        let told = only("produced partitions", partitions(&answer, "PartitionResponses"))?;
+        same(&format!("error at base offset {base}"), told.i16("ErrorCode"), 87)?;
+    }
+    same("the end of the log", conn.append(context, &topic, 0, &Batch::of(&["c"]))?, 0)
 }
 
 /// Only the base offset and the leader epoch of a batch are the broker's.
