@@ -10,6 +10,7 @@ mod report;
 mod sequence;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub use check::check;
 pub use mirrored::{
@@ -17,6 +18,7 @@ pub use mirrored::{
 };
 pub use report::{ClientReport, Report, WindowReport};
 pub use sequence::{SequenceInput, SequenceReport, Visit, check_sequence};
+pub use unread::{Unread, unread};
 
 use serde::Serialize;
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::Serialize;
 
 use super::super::summary::{Figure, seconds};
-use crate::history::SequenceReport;
+use crate::history::{SequenceReport, Unread};
 
 /// One switch.
 #[derive(Clone, Debug, Serialize)]
@@ -32,8 +32,8 @@ pub struct ProducerReport {
     pub recovered: bool,
 }
 
-/// One consumer. Only fatal errors break a promise: between independent clusters, what nobody had read when traffic left is
-/// read when it comes back.
+/// One consumer. Between independent clusters, what it had not read when traffic left is read when that comes back; so only what it did not
+/// get of the cluster that serves, or passed over, breaks a promise.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConsumerReport {
     /// The client's name.
@@ -42,6 +42,10 @@ pub struct ConsumerReport {
     pub consumed: usize,
     /// Acknowledged records, of any producer, that it did not get by the end.
     pub not_consumed: usize,
+    /// Of these, what stands only on the cluster that serves at the end.
+    pub served: Unread,
+    /// And only on the other one.
+    pub elsewhere: Unread,
     /// Records that it got more than once.
     pub consumed_again: usize,
     /// Errors that the application was given.
@@ -73,9 +77,14 @@ impl Summary {
                 broken.push(format!("{}: not every partition came back", producer.sequence.client));
             }
         }
-        for consumer in self.consumers.iter().filter(|c| c.fatal_errors > 0) {
-            broken
-                .push(format!("{}: {} fatal errors of the consumer", consumer.client, consumer.fatal_errors));
+        for consumer in &self.consumers {
+            let counts = [
+                (consumer.fatal_errors, "fatal errors of the consumer"),
+                (consumer.served.passed_over + consumer.elsewhere.passed_over, "records passed over"),
+                (consumer.served.left, "records of the cluster that serves not consumed"),
+            ];
+            let found = counts.into_iter().filter(|(count, _)| *count > 0);
+            broken.extend(found.map(|(count, what)| format!("{}: {count} {what}", consumer.client)));
         }
         if broken.is_empty() { Ok(()) } else { Err(broken.join("; ")) }
     }
@@ -121,13 +130,22 @@ pub(super) fn table(summary: &Summary) -> String {
         let _ = writeln!(text, "| {} | {} | {silence} | {recovered} |", s.client, counts.join(" | "));
     }
     text.push_str(
-        "\n| consumer | consumed | not consumed | consumed again | app errors | fatal |\n| --- | --- | --- | --- | --- | --- |\n",
+        "\n| consumer | consumed | not consumed | of the cluster that serves | left on the other | passed over | consumed again | \
+         app errors | fatal |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for c in &summary.consumers {
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} |",
-            c.client, c.consumed, c.not_consumed, c.consumed_again, c.app_errors, c.fatal_errors
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            c.client,
+            c.consumed,
+            c.not_consumed,
+            c.served.left,
+            c.elsewhere.left,
+            c.served.passed_over + c.elsewhere.passed_over,
+            c.consumed_again,
+            c.app_errors,
+            c.fatal_errors
         );
     }
     for producer in &summary.producers {
@@ -151,6 +169,8 @@ mod tests {
             client: "java".to_owned(),
             consumed: 9,
             not_consumed: 3,
+            served: Unread::default(),
+            elsewhere: Unread { left: 3, passed_over: 0 },
             consumed_again: 2,
             app_errors: 1,
             fatal_errors: 0,
@@ -166,7 +186,7 @@ mod tests {
     #[test]
     fn each_broken_promise_fails_the_drill_and_is_named() {
         assert_eq!(good().verdict(), Ok(()));
-        let breaks: [(Break, &str); 5] = [
+        let breaks: [(Break, &str); 7] = [
             (
                 |s| s.switches[0].failure = Some("exit code 3".to_owned()),
                 "switch 0 to secondary: exit code 3",
@@ -178,6 +198,8 @@ mod tests {
             ),
             (|s| s.producers[0].recovered = false, "java: not every partition came back"),
             (|s| s.consumers[0].fatal_errors = 1, "java: 1 fatal errors of the consumer"),
+            (|s| s.consumers[0].elsewhere.passed_over = 1, "java: 1 records passed over"),
+            (|s| s.consumers[0].served.left = 2, "java: 2 records of the cluster that serves not consumed"),
         ];
         for (break_it, words) in breaks {
             let mut summary = good();
@@ -191,6 +213,6 @@ mod tests {
     fn the_table_has_a_line_for_each_client() {
         let text = table(&good());
         assert!(text.contains("| java | 9 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0.04 | yes |"), "{text}");
-        assert!(text.contains("| java | 9 | 3 | 2 | 1 | 0 |"), "{text}");
+        assert!(text.contains("| java | 9 | 3 | 0 | 3 | 0 | 2 | 1 | 0 |"), "{text}");
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{ConsumerReport, Options, ProducerReport, Summary, SwitchRecord, idempotent};
 use crate::clients::{ClientKind, Driver, DriverSpec, Event, Mode};
-use crate::history::{ClientHistory, SequenceInput, Side, Visit, check_sequence};
+use crate::history::{ClientHistory, SequenceInput, Side, Visit, check_sequence, unread};
 use crate::kafka::Cluster;
 use crate::log::ClusterLog;
 use crate::process::wait_for;
@@ -76,7 +76,9 @@ pub(super) fn run(bench: &Bench, base: &Base, options: &Options) -> Result<Summa
         recovered: is_back(history, end.closed, switched_at),
     };
     let producer_reports = sequences.map(producer).collect();
-    let consumers = end.iter().map(|e| consumer_report(&e.consumer, &producers)).collect();
+    let on_primary = visits.last().is_some_and(|visit| visit.side == Side::Primary);
+    let logs = if on_primary { [&primary, &secondary] } else { [&secondary, &primary] };
+    let consumers = end.iter().map(|e| consumer_report(&e.consumer, &producers, logs)).collect();
     Ok(Summary { seed: options.seed, switches, producers: producer_reports, consumers })
 }
 
@@ -244,13 +246,20 @@ fn silence(history: &ClientHistory) -> u64 {
     (0..PARTITIONS).map(longest).max().unwrap_or(0) / 1_000_000
 }
 
-fn consumer_report(consumer: &ClientHistory, producers: &[ClientHistory]) -> ConsumerReport {
+/// `logs`: of the cluster that serves at the end, and of the other one.
+fn consumer_report(
+    consumer: &ClientHistory,
+    producers: &[ClientHistory],
+    [serving, other]: [&ClusterLog; 2],
+) -> ConsumerReport {
     let got: HashSet<&str> = consumer.consumed.iter().map(|c| c.value.as_str()).collect();
     let acks = producers.iter().flat_map(|p| &p.acks);
     ConsumerReport {
         client: consumer.client.clone(),
         consumed: got.len(),
         not_consumed: acks.filter(|a| !got.contains(a.value.as_str())).count(),
+        served: unread(consumer, producers, serving, other),
+        elsewhere: unread(consumer, producers, other, serving),
         consumed_again: consumer.consumed.len() - got.len(),
         app_errors: consumer.errors.len(),
         fatal_errors: consumer.errors.iter().filter(|e| e.fatal).count(),
