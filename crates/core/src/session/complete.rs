@@ -331,7 +331,7 @@ impl Session {
     }
 
     /// Who is in a group where, for the way back.
-    fn note_member(&self, id: ExchangeId, frame: &BytesMut) {
+    fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
         let concerned = |e: &&Exchange| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP | SYNC_GROUP);
         let Some(exchange) = self.exchange_of(id).filter(concerned) else { return };
         let (key, version) = (exchange.rule.key, exchange.version);
@@ -347,9 +347,11 @@ impl Session {
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
             return;
         };
-        // A member that was only given its id is waited for by the group all the same.
-        if !matches!(body.i16("ErrorCode"), 0 | error::MEMBER_ID_REQUIRED) {
-            return;
+        match body.i16("ErrorCode") {
+            // A member that was only given its id is waited for by the group all the same.
+            0 | error::MEMBER_ID_REQUIRED => {}
+            error::UNKNOWN_MEMBER_ID => return self.lost_in_join(key),
+            _ => return,
         }
         if key == JOIN_GROUP {
             self.members.joined(&cluster, group, body.str("MemberId"), since, came);

@@ -337,6 +337,9 @@ impl Session {
             );
         }
         let cx = view.as_deref().map(View::context);
+        if cause == Cause::Switch {
+            self.lost_in_join(rule.key);
+        }
         let soften = |code| self.softened(rule.key, code);
         match refuse::response(rule, answered, &scan, cause, cx.as_ref(), soften) {
             Some(body) => {

@@ -49,6 +49,7 @@ use members::{Ghost, Members};
 use merge::Answer;
 use pointsman_wire::edit::Editor;
 use produce_stream::Incoming;
+use rejoin::Library;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -131,8 +132,9 @@ pub struct Session {
     gate: Arc<Gate>,
     /// This connection's number at the gate.
     number: u64,
-    /// The client's library tells the application of a membership that is lost.
-    reports_loss: bool,
+    library: Library,
+    /// A member of this connection learned while it joined a group that it is unknown there.
+    lost_in_join: bool,
     members: Arc<Members>,
     metrics: Arc<VirtualClusterMetrics>,
 }
@@ -216,7 +218,8 @@ impl Session {
             reading: None,
             share_broker: None,
             number: gate.enter(),
-            reports_loss: false,
+            library: Library::default(),
+            lost_in_join: false,
             gate,
             members: Arc::default(),
             metrics,

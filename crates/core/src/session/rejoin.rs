@@ -13,6 +13,10 @@
 //! on at the other log's offsets. A new member owns nothing: so what it claims is taken out of its first JoinGroup, together with its
 //! topics. It is assigned nothing, gives its partitions up, and joins again by itself. What it wants to commit in between are
 //! offsets of the other cluster, or of this one read at them, and is refused.
+//!
+//! kafka-python claims nothing, but keeps its positions if it learns that it is unknown while it joins (a switch in the middle of a
+//! rebalance, or the end of a drain), and would commit them. So it is taken for one that claims everything, and because
+//! it does not join again by itself, its next heartbeat is told REBALANCE_IN_PROGRESS.
 
 use super::{
     ExchangeId, Output, Session,
@@ -33,19 +37,42 @@ pub(super) const HEARTBEAT: i16 = 12;
 pub(super) const LEAVE_GROUP: i16 = 13;
 pub(super) const SYNC_GROUP: i16 = 14;
 
-/// What franz-go calls itself in ApiVersions (`ClientSoftwareName`).
-const FRANZ_GO: &str = "kgo";
+/// A client library that is told things in its own way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Library {
+    #[default]
+    Other,
+    FranzGo,
+    KafkaPython,
+}
+
+impl Library {
+    /// By what it calls itself in ApiVersions (`ClientSoftwareName`).
+    fn named(name: &str) -> Self {
+        match name {
+            "kgo" => Self::FranzGo,
+            "kafka-python" => Self::KafkaPython,
+            _ => Self::Other,
+        }
+    }
+}
 
 impl Session {
     /// Takes note of the library that the client uses, from an ApiVersions request.
     pub(super) fn note_software(&mut self, frame: &[u8]) {
         let request = value::decode_request(&bytes::Bytes::copy_from_slice(&frame[4..]));
-        self.reports_loss = request.is_ok_and(|(.., body)| body.str("ClientSoftwareName") == FRANZ_GO);
+        self.library =
+            request.map(|(.., body)| Library::named(body.str("ClientSoftwareName"))).unwrap_or_default();
+    }
+
+    /// A member learned while it joined that it is unknown.
+    pub(super) fn lost_in_join(&mut self, key: i16) {
+        self.lost_in_join |= matches!(key, JOIN_GROUP | SYNC_GROUP);
     }
 
     /// What a member that a switch has left behind is told, in words that its library keeps to itself.
     pub(super) fn softened(&self, key: i16, code: i16) -> i16 {
-        let lost = code == error::UNKNOWN_MEMBER_ID && self.reports_loss;
+        let lost = code == error::UNKNOWN_MEMBER_ID && self.library == Library::FranzGo;
         if lost && matches!(key, HEARTBEAT | SYNC_GROUP) { error::REBALANCE_IN_PROGRESS } else { code }
     }
 
@@ -69,12 +96,13 @@ impl Session {
         match place {
             Place::Elsewhere => {
                 // From its commits too franz-go concludes that the membership is lost.
-                let commits = key == OFFSET_COMMIT && self.reports_loss;
+                let commits = key == OFFSET_COMMIT && self.library == Library::FranzGo;
                 let code = if commits { error::REBALANCE_IN_PROGRESS } else { error::UNKNOWN_MEMBER_ID };
                 self.tell_member(id, code, out);
                 None
             }
-            Place::Here(Standing::Bare) if key == OFFSET_COMMIT => {
+            Place::Here(Standing::Bare) if matches!(key, OFFSET_COMMIT | HEARTBEAT) => {
+                self.lost_in_join &= key != HEARTBEAT;
                 self.tell_member(id, error::REBALANCE_IN_PROGRESS, out);
                 None
             }
@@ -96,6 +124,9 @@ impl Session {
                 }
             }
             _ => {
+                if code == error::UNKNOWN_MEMBER_ID {
+                    self.lost_in_join(key);
+                }
                 let code = self.softened(key, code);
                 self.answer(id, &refuse::no_member(Struct::new().with("ErrorCode", code)), out);
             }
@@ -108,9 +139,10 @@ impl Session {
             // It goes on where it was.
             return frame;
         }
+        let says = !(self.library == Library::KafkaPython && self.lost_in_join);
         let Some(exchange) = self.exchange(id) else { return frame };
         let Some(mut request) = decode_request(exchange, &frame) else { return frame };
-        if !k11_join_group::strip_claims(&mut request) {
+        if !k11_join_group::strip_claims(&mut request, says) {
             return frame;
         }
         let (version, correlation) = (exchange.version, exchange.correlation);

@@ -22,8 +22,12 @@ fn rig() -> Rig {
 }
 
 fn franz_go() -> Rig {
+    of_library("kgo")
+}
+
+fn of_library(name: &str) -> Rig {
     let mut rig = rig();
-    let software = Struct::new().with("ClientSoftwareName", "kgo").with("ClientSoftwareVersion", "1.22.2");
+    let software = Struct::new().with("ClientSoftwareName", name).with("ClientSoftwareVersion", "1.22.2");
     rig.ask(API_VERSIONS.0, API_VERSIONS.1, &software);
     rig.reply();
     rig
@@ -164,6 +168,53 @@ fn a_new_member_that_claims_partitions_of_another_cluster_gives_them_up_first() 
     exchange(&mut rig, OFFSET_COMMIT, &commit("new"), &Struct::new());
     let later = exchange(&mut rig, JOIN_GROUP, &join("new", true), &given("new", 0));
     assert_eq!(subscribed(&later), subscription(true), "now they are of this cluster");
+}
+
+/// It would keep its positions, which are of the other log, and commit them.
+#[test]
+fn kafka_python_gives_up_its_partitions_first_if_it_learns_in_a_join_that_it_was_lost() {
+    let nothing = [&[0, 1, 0, 0, 0, 0][..], &[0xff; 4], &[0; 4]].concat();
+    for told_in in [JOIN_GROUP, SYNC_GROUP] {
+        let mut rig = of_library("kafka-python");
+        joined(&mut rig, "old");
+        let request = if told_in == JOIN_GROUP { join("old", false) } else { member("old") };
+        rig.ask(told_in.0, told_in.1, &request);
+        rig.sent();
+        rig.switch();
+        assert_eq!(rig.reply().i16("ErrorCode"), UNKNOWN_MEMBER_ID);
+
+        let first = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("new", MEMBER_ID_REQUIRED));
+        assert_eq!(subscribed(&first), nothing);
+        let sent = exchange(&mut rig, JOIN_GROUP, &join("new", false), &given("new", 0));
+        assert_eq!(subscribed(&sent), nothing);
+        exchange(&mut rig, SYNC_GROUP, &member("new"), &Struct::new());
+        assert_eq!(told(&mut rig, OFFSET_COMMIT, &commit("new")), REBALANCE_IN_PROGRESS);
+        assert_eq!(told(&mut rig, HEARTBEAT, &member("new")), REBALANCE_IN_PROGRESS, "it joins again");
+
+        let again = exchange(&mut rig, JOIN_GROUP, &join("new", false), &given("new", 0));
+        assert_eq!(subscribed(&again), subscription(false));
+        exchange(&mut rig, SYNC_GROUP, &member("new"), &Struct::new());
+        exchange(&mut rig, HEARTBEAT, &member("new"), &Struct::new());
+        exchange(&mut rig, OFFSET_COMMIT, &commit("new"), &Struct::new());
+        let another = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("other", 0));
+        assert_eq!(subscribed(&another), subscription(false), "it has nothing of another cluster any more");
+    }
+}
+
+#[test]
+fn who_gives_up_its_partitions_by_itself_keeps_its_topics() {
+    let mut rig = of_library("kafka-python");
+    joined(&mut rig, "old");
+    rig.switch();
+    assert_eq!(told(&mut rig, HEARTBEAT, &member("old")), UNKNOWN_MEMBER_ID);
+    let sent = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("new", 0));
+    assert_eq!(subscribed(&sent), subscription(false));
+    let mut rig = of_library("another");
+    joined(&mut rig, "old");
+    rig.switch();
+    assert_eq!(told(&mut rig, JOIN_GROUP, &join("old", false)), UNKNOWN_MEMBER_ID);
+    let sent = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("new", 0));
+    assert_eq!(subscribed(&sent), subscription(false));
 }
 
 #[test]
