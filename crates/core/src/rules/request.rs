@@ -100,6 +100,8 @@ pub struct Scan {
     pub member: Option<Box<str>>,
     /// Of a JoinGroup that is sent on: what the member claims to own was taken out of it.
     pub stripped: bool,
+    /// This JoinGroup is of a member that has no positions: it was assigned nothing.
+    pub bare: bool,
     /// Topic ids that stand for no topic: they went upstream as they are and come back as they are. Sorted.
     pub foreign_ids: Vec<Uuid>,
     /// Produce with `acks=0`: there will be no response.

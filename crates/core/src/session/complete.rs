@@ -350,7 +350,7 @@ impl Session {
         match body.i16("ErrorCode") {
             // A member that was only given its id is waited for by the group all the same.
             0 | error::MEMBER_ID_REQUIRED => {}
-            error::UNKNOWN_MEMBER_ID => return self.lost_in_join(key),
+            error::UNKNOWN_MEMBER_ID => return self.lost_in_join(key, exchange.scan.bare),
             _ => return,
         }
         if key == JOIN_GROUP {

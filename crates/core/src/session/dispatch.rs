@@ -338,7 +338,7 @@ impl Session {
         }
         let cx = view.as_deref().map(View::context);
         if cause == Cause::Switch {
-            self.lost_in_join(rule.key);
+            self.lost_in_join(rule.key, scan.bare);
         }
         let soften = |code| self.softened(rule.key, code);
         match refuse::response(rule, answered, &scan, cause, cx.as_ref(), soften) {

@@ -65,9 +65,9 @@ impl Session {
             request.map(|(.., body)| Library::named(body.str("ClientSoftwareName"))).unwrap_or_default();
     }
 
-    /// A member learned while it joined that it is unknown.
-    pub(super) fn lost_in_join(&mut self, key: i16) {
-        self.lost_in_join |= matches!(key, JOIN_GROUP | SYNC_GROUP);
+    /// A member learns while it joins that it is unknown.
+    pub(super) fn lost_in_join(&mut self, key: i16, bare: bool) {
+        self.lost_in_join |= matches!(key, JOIN_GROUP | SYNC_GROUP) && !bare;
     }
 
     /// What a member that a switch has left behind is told, in words that its library keeps to itself.
@@ -106,6 +106,12 @@ impl Session {
                 self.tell_member(id, error::REBALANCE_IN_PROGRESS, out);
                 None
             }
+            Place::Here(Standing::Bare) if key == JOIN_GROUP => {
+                if let Some(exchange) = self.exchange(id) {
+                    exchange.scan.bare = true;
+                }
+                Some(frame)
+            }
             Place::Here(Standing::New | Standing::Stripped) if key == JOIN_GROUP && moved => {
                 Some(self.without_claims(id, frame))
             }
@@ -125,7 +131,7 @@ impl Session {
             }
             _ => {
                 if code == error::UNKNOWN_MEMBER_ID {
-                    self.lost_in_join(key);
+                    self.lost_in_join(key, false);
                 }
                 let code = self.softened(key, code);
                 self.answer(id, &refuse::no_member(Struct::new().with("ErrorCode", code)), out);

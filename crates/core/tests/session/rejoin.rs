@@ -202,6 +202,22 @@ fn kafka_python_gives_up_its_partitions_first_if_it_learns_in_a_join_that_it_was
 }
 
 #[test]
+fn a_member_that_has_given_up_everything_need_not_do_it_again() {
+    let mut rig = of_library("kafka-python");
+    joined(&mut rig, "old");
+    rig.switch();
+    assert_eq!(told(&mut rig, JOIN_GROUP, &join("old", false)), UNKNOWN_MEMBER_ID);
+    joined(&mut rig, "new");
+    assert_eq!(told(&mut rig, HEARTBEAT, &member("new")), REBALANCE_IN_PROGRESS);
+    rig.ask(JOIN_GROUP.0, JOIN_GROUP.1, &join("new", false));
+    rig.sent();
+    rig.switch_back();
+    assert_eq!(rig.reply().i16("ErrorCode"), UNKNOWN_MEMBER_ID);
+    let again = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("newest", 0));
+    assert_eq!(subscribed(&again), subscription(false));
+}
+
+#[test]
 fn who_gives_up_its_partitions_by_itself_keeps_its_topics() {
     let mut rig = of_library("kafka-python");
     joined(&mut rig, "old");

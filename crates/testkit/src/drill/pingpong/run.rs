@@ -22,7 +22,7 @@ pub(super) const TOPIC: &str = "pingpong";
 const PARTITIONS: u32 = 6;
 const STEADY_LIMIT: Duration = Duration::from_secs(60);
 const SYNC_LIMIT: Duration = Duration::from_secs(60);
-const CATCH_UP: Duration = Duration::from_secs(10);
+const CATCH_UP: Duration = Duration::from_secs(30);
 /// Producers have as long to deliver what they have: a record given up too early would be an error of the drill.
 const FLUSH: Duration = Duration::from_secs(15);
 const CLOSE_LIMIT: Duration = Duration::from_secs(20);
@@ -218,9 +218,9 @@ pub(super) fn finish(mut clients: Vec<Client>) -> Vec<Ended> {
     clients.into_iter().map(end).collect()
 }
 
-/// Waits until no consumer has got anything for a second.
+/// Waits until no consumer has got anything for longer than it takes to join a group: some have to wait for a heartbeat, 3 s.
 fn sleep_until_still(clients: &[Client]) {
-    let still = Duration::from_secs(1).as_nanos();
+    let still = Duration::from_secs(5).as_nanos();
     let newest = |client: &Client| {
         client.consumer.look(|events| {
             events.iter().rev().find_map(|e| if let Event::Rec { t, .. } = e { Some(*t) } else { None })
