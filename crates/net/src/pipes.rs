@@ -4,14 +4,18 @@
 //! one, the caller copies.
 
 use pointsman_core::limits;
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::{
+    io,
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
+use tokio::{io::Interest, net::TcpStream};
+
+const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 /// Shared by the connections of a virtual cluster; clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +30,9 @@ struct Shelf {
 
 /// A pipe. It holds nothing while it is free.
 #[derive(Debug)]
-pub(crate) struct Pipe {
-    pub(crate) drain: OwnedFd,
-    pub(crate) fill: OwnedFd,
+struct Pipe {
+    drain: OwnedFd,
+    fill: OwnedFd,
 }
 
 /// A pipe that somebody uses. Given back empty, it is kept; dropped, it is closed with what it holds.
@@ -74,8 +78,19 @@ impl Shelf {
 }
 
 impl Lent {
-    /// The pipe itself.
-    pub(crate) fn pipe(&self) -> &Pipe {
+    /// Takes up to `len` bytes, and [`limits::SPLICE_CHUNK`], out of a socket; 0 is its end. The pipe must be empty: a full one looks
+    /// like a socket that has nothing.
+    pub(crate) fn fill(&self, from: &TcpStream, len: usize) -> io::Result<usize> {
+        let len = len.min(limits::SPLICE_CHUNK);
+        from.try_io(Interest::READABLE, || Ok(splice(from, None, &self.pipe().fill, None, len, FLAGS)?))
+    }
+
+    /// Gives up to `len` bytes, which it must hold, to a socket.
+    pub(crate) fn drain(&self, to: &TcpStream, len: usize) -> io::Result<usize> {
+        to.try_io(Interest::WRITABLE, || Ok(splice(&self.pipe().drain, None, to, None, len, FLAGS)?))
+    }
+
+    fn pipe(&self) -> &Pipe {
         // It is taken out only by `give_back` and by the drop, which end the loan.
         self.pipe.as_ref().expect("a lent pipe is there")
     }
@@ -87,6 +102,23 @@ impl Lent {
             free.extend(self.pipe.take());
         }
     }
+}
+
+/// What a socket moved; `None`: it was not ready after all.
+pub(crate) fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(n) => Ok(Some(n)),
+        // After an interruption the socket still counts as ready, so that the wait ends at once.
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the system does not splice these sockets at all.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 impl Drop for Lent {

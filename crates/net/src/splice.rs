@@ -7,18 +7,16 @@
 //! What was taken from the source has left the frame's walker, and what the pipe holds goes to the sink before anything else. So a
 //! [`Mover`] belongs to the connection of the broker on one of its ends, and ends with it.
 
-use crate::pipes::{Lent, Pipes};
+use crate::pipes::{Lent, Pipes, is_refused, unless_blocked};
 use pointsman_core::limits;
-use rustix::pipe::{SpliceFlags, splice};
 use std::{
     io,
     task::{Context, Poll},
 };
-use tokio::{io::Interest, net::TcpStream};
+use tokio::net::TcpStream;
 
 /// Fills and drains before other connections get their turn.
 const ROUNDS: usize = 16;
-const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
 /// One direction between two sockets.
 #[derive(Debug, Default)]
@@ -109,9 +107,8 @@ impl Mover {
     /// Whether the pipe is empty.
     fn drain(&mut self, to: &TcpStream, moved: &mut Moved, cx: &mut Context<'_>) -> io::Result<bool> {
         while self.held > 0 {
-            let (Some(lent), held) = (&self.lent, self.held) else { return Ok(true) };
-            let give = || Ok(splice(&lent.pipe().drain, None, to, None, held, FLAGS)?);
-            match unless_blocked(to.try_io(Interest::WRITABLE, give))? {
+            let Some(lent) = &self.lent else { return Ok(true) };
+            match unless_blocked(lent.drain(to, self.held))? {
                 Some(n) => {
                     self.held -= n;
                     moved.given += n;
@@ -139,10 +136,8 @@ impl Mover {
             self.refused = true;
             return Ok(false);
         };
-        let len = left.min(limits::SPLICE_CHUNK);
-        let take = || Ok(splice(from, None, &lent.pipe().fill, None, len, FLAGS)?);
         loop {
-            match from.try_io(Interest::READABLE, take) {
+            match lent.fill(from, left) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(n) => {
                     self.held = n;
@@ -171,27 +166,16 @@ fn is_ready(readiness: Poll<io::Result<()>>) -> io::Result<bool> {
     }
 }
 
-fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
-    match result {
-        Ok(n) => Ok(Some(n)),
-        // After an interruption the socket still counts as ready.
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn is_refused(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use socket2::SockRef;
     use std::{future::poll_fn, time::Duration};
-    use tokio::{io::AsyncWriteExt, net::TcpListener, time::timeout};
+    use tokio::{
+        io::{AsyncWriteExt, Interest},
+        net::TcpListener,
+        time::timeout,
+    };
 
     const DEADLINE: Duration = Duration::from_secs(30);
 

@@ -59,6 +59,7 @@ pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'stati
     let (scene, handle) = (stage.scene.clone(), stage.running.handle());
     let (snapshots, first_port, admin) = (stage.running.snapshots(), stage.first_port, stage.admin);
     let servers: Vec<Vec<String>> = (0..CLUSTERS.len()).map(|c| stage.ground.servers(c)).collect();
+    let registries = stage.ground.encrypted.is_some();
     tokio::spawn(async move {
         let mut ticks = interval(REFRESH);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,7 +68,7 @@ pub(super) fn observe(stage: &Stage, mut sink: impl FnMut(Model) + Send + 'stati
             let Some(status) = status(&handle, &scene).await else { return };
             let snapshot = snapshots.borrow().clone();
             let slots = |active| slots(status.virtual_clusters.first(), active, first_port, &servers);
-            sink(model(&scene, &status, &snapshot, slots, first_port, admin));
+            sink(model(&scene, &status, &snapshot, slots, first_port, admin, registries));
         }
     })
 }
@@ -94,12 +95,16 @@ async fn obey(stage: &Stage, command: Command, busy: bool) {
             stage.restart(id.cluster, &[id.broker]).await;
         }
         Command::KillQuorum => {
-            let Some(cluster) = stage.scene.notes().active() else { return };
-            let alive = alive(&stage.scene, cluster);
-            // So many remain that they are no majority.
-            let remain = (CLUSTERS[cluster].1 - 1) / 2;
-            stage.kill(cluster, &alive[..alive.len().saturating_sub(remain)]).await;
+            if let Some((cluster, brokers)) = quorum(&stage.scene) {
+                stage.kill(cluster, &brokers).await;
+            }
         }
+        Command::EnterRecovery => {
+            if let Some((cluster, brokers)) = quorum(&stage.scene) {
+                stage.recovery_mode(cluster, &brokers, true);
+            }
+        }
+        Command::LeaveRecovery => stage.leave_recovery(),
         Command::RestoreAll => stage.restore_all().await,
         Command::PlayScript if busy => {
             stage.scene.event(EventKind::Note, "one thing after the other: please wait");
@@ -128,9 +133,13 @@ async fn verdict(stage: &Stage) -> Result<String, String> {
     })
 }
 
-fn alive(scene: &Scene, cluster: usize) -> Vec<usize> {
-    let states = scene.notes().brokers[cluster].clone();
-    states.iter().enumerate().filter(|(_, s)| **s == BrokerState::Up).map(|(broker, _)| broker).collect()
+/// Those brokers of the active cluster without which the others are no majority.
+fn quorum(scene: &Scene) -> Option<(usize, Vec<usize>)> {
+    let cluster = scene.notes().active()?;
+    let mut brokers = scene.are(cluster, BrokerState::Up);
+    let remain = (CLUSTERS[cluster].1 - 1) / 2;
+    brokers.truncate(brokers.len().saturating_sub(remain));
+    Some((cluster, brokers))
 }
 
 fn model(
@@ -140,6 +149,7 @@ fn model(
     slots: impl Fn(Option<usize>) -> Vec<Slot>,
     first_port: u16,
     admin: SocketAddr,
+    registries: bool,
 ) -> Model {
     let notes = scene.notes();
     let served = status.virtual_clusters.first();
@@ -152,6 +162,7 @@ fn model(
         generation: status.generation,
         connections: served.map_or(0, |v| usize::try_from(v.connections).unwrap_or(usize::MAX)),
         active: notes.active(),
+        registries,
         clusters: (0..CLUSTERS.len()).map(|c| cluster(c, &notes.brokers[c], status, snapshot)).collect(),
         slots: slots(notes.active()),
         clients: notes.clients(),

@@ -126,6 +126,13 @@ impl Scene {
         }
     }
 
+    /// The brokers of a cluster in this state.
+    pub(super) fn are(&self, cluster: usize, state: BrokerState) -> Vec<usize> {
+        let notes = self.notes();
+        let all = notes.brokers.get(cluster).into_iter().flatten().enumerate();
+        all.filter(|(_, is)| **is == state).map(|(broker, _)| broker).collect()
+    }
+
     /// Another cluster is active, or none.
     pub(super) fn moved(&self, active: Option<usize>) {
         let mut notes = self.notes();

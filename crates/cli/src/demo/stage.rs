@@ -113,15 +113,28 @@ impl Stage {
 
     /// Closes the registries of brokers whose Kafka ports stay open, or opens them again.
     pub(super) fn recovery_mode(&self, cluster: usize, brokers: &[usize], on: bool) {
+        if brokers.is_empty() {
+            return;
+        }
         let brokers_named = named(cluster, brokers);
-        if on {
+        let state = if on {
             let text = format!("{brokers_named} in recovery mode: Kafka ports open, schema registries off");
             self.scene.fault(cluster, &text);
+            BrokerState::Recovery
         } else {
             let text = format!("{brokers_named} left recovery mode: schema registries answer again");
             self.scene.event(EventKind::Recovery, &text);
-        }
+            BrokerState::Up
+        };
         self.ground.recovery_mode(cluster, brokers, on);
+        self.scene.mark(cluster, brokers, state);
+    }
+
+    /// Opens all closed registries again whose brokers live.
+    pub(super) fn leave_recovery(&self) {
+        for cluster in 0..CLUSTERS.len() {
+            self.recovery_mode(cluster, &self.scene.are(cluster, BrokerState::Recovery), false);
+        }
     }
 
     /// How long each of several connections waits until it is refused, or accepted and closed, in order; `None`: it is not.
@@ -136,16 +149,12 @@ impl Stage {
 
     /// Brings every broker back that is not up.
     pub(super) async fn restore_all(&self) {
+        self.leave_recovery();
         for cluster in 0..CLUSTERS.len() {
-            let states = self.scene.notes().brokers[cluster].clone();
-            let are = |wanted: BrokerState| -> Vec<usize> {
-                let found = states.iter().enumerate().filter(|(_, state)| **state == wanted);
-                found.map(|(broker, _)| broker).collect()
-            };
-            for broker in are(BrokerState::Paused) {
+            for broker in self.scene.are(cluster, BrokerState::Paused) {
                 self.pause(cluster, broker, false).await;
             }
-            self.restart(cluster, &are(BrokerState::Killed)).await;
+            self.restart(cluster, &self.scene.are(cluster, BrokerState::Killed)).await;
         }
     }
 

@@ -11,15 +11,16 @@ const WIDTH: u16 = 78;
 
 /// The keys in the longest words that have room.
 pub(crate) fn bottom(hints: &[Hint], theme: Theme, area: Rect, buffer: &mut Buffer) {
-    let line = |long: bool, gap: &str| {
+    let line = |long: bool, before: &str, after: &str| {
         hints.iter().fold(Pieces::default(), |line, hint| {
             let words = if long { hint.long } else { hint.short };
-            line.and(format!(" {} ", hint.key), theme.key()).and(format!("{gap}{words} {gap}"), theme.plain())
+            line.and(format!(" {} ", hint.key), theme.key())
+                .and(format!("{before}{words}{after}"), theme.plain())
         })
     };
     let fits = |line: &Pieces| line.width() <= usize::from(area.width);
-    let wider = [line(true, " "), line(true, ""), line(false, " ")];
-    wider.into_iter().find(fits).unwrap_or_else(|| line(false, "")).put(area, buffer);
+    let wider = [line(true, " ", "  "), line(true, "", " "), line(false, " ", "  "), line(false, "", " ")];
+    wider.into_iter().find(fits).unwrap_or_else(|| line(false, "", "")).put(area, buffer);
 }
 
 /// A line for each key.

@@ -28,7 +28,7 @@ pub(crate) enum Key {
 }
 
 /// A key of the bottom line and of the help.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Hint {
     /// As on the keyboard.
     pub(crate) key: &'static str,

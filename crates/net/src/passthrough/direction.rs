@@ -5,16 +5,15 @@
 //! ```
 
 use super::copy::Buffer;
-use crate::pipes::{Lent, Pipes};
+use crate::pipes::{Lent, Pipes, is_refused, unless_blocked};
 use pointsman_core::{limits, metrics::Counter};
-use rustix::pipe::{SpliceFlags, splice};
 use socket2::SockRef;
 use std::{
     io,
     net::Shutdown,
     task::{Context, Poll, ready},
 };
-use tokio::{io::Interest, net::TcpStream};
+use tokio::net::TcpStream;
 
 /// Fills and drains without a pause, before other connections get their turn.
 const ROUNDS: usize = 8;
@@ -105,9 +104,7 @@ impl Direction {
         while self.pending > 0 {
             let pending = self.pending;
             let drained = match &mut self.held {
-                Held::Pipe(lent) => to.try_io(Interest::WRITABLE, || {
-                    Ok(splice(&lent.pipe().drain, None, to, None, pending, FLAGS)?)
-                }),
+                Held::Pipe(lent) => lent.drain(to, pending),
                 Held::Copied(buffer) => buffer.drain(to),
                 Held::Nowhere => Ok(pending),
             };
@@ -124,15 +121,12 @@ impl Direction {
             self.held = pipes.lend().map_or_else(|| Held::Copied(Box::new(Buffer::new())), Held::Pipe);
         }
         let filled = match &mut self.held {
-            Held::Pipe(lent) => from.try_io(Interest::READABLE, || {
-                Ok(splice(from, None, &lent.pipe().fill, None, limits::SPLICE_CHUNK, FLAGS)?)
-            }),
+            Held::Pipe(lent) => lent.fill(from, limits::SPLICE_CHUNK),
             Held::Copied(buffer) => buffer.fill(from),
             Held::Nowhere => Ok(0),
         };
         match filled {
-            // This system does not splice these sockets.
-            Err(error) if refused(&error) && matches!(self.held, Held::Pipe(_)) => {
+            Err(error) if is_refused(&error) && matches!(self.held, Held::Pipe(_)) => {
                 self.held = Held::Copied(Box::new(Buffer::new()));
                 Ok(true)
             }
@@ -178,23 +172,6 @@ impl Waits {
             Self::Done => Poll::Pending,
         }
     }
-}
-
-const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
-
-fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
-    match result {
-        Ok(n) => Ok(Some(n)),
-        // After an interruption the socket still counts as ready, so that the wait ends at once.
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn refused(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
 }
 
 #[cfg(test)]

@@ -33,21 +33,23 @@ const fn goal(what: &'static str, limit: Limit, of: fn(&Run<'_>) -> Option<f64>)
 }
 
 use Limit::{AtLeast, AtMost};
-use Subject::{Direct, Envoy, Nginx, Pointsman, Splice};
-use Workload::{Busy, Fetch, Half, Idle, Produce, Small};
+use Subject::{Direct, Envoy, Nginx, Passthrough, Pointsman, Splice};
+use Workload::{Busy, Fetch, Half, Idle, Produce, ProduceLarge, Small};
 
-const GOALS: [Goal; 12] = [
-    goal("CPU per GB, produce, × best TCP proxy", AtMost(0.75), |r| r.to_best(Produce)),
-    goal("CPU per GB, fetch, × best TCP proxy", AtMost(0.75), |r| r.to_best(Fetch)),
-    goal("CPU per GB, produce, × splice loop", AtMost(1.25), |r| r.ratio(Produce, PER_GB, Splice)),
-    goal("CPU per GB, fetch, × splice loop", AtMost(1.25), |r| r.ratio(Fetch, PER_GB, Splice)),
-    goal("p99 at half of the direct load, × direct", AtMost(1.3), |r| r.ratio(Half, P99, Direct)),
+const GOALS: [Goal; 19] = [
+    goal("CPU per GB, produce, × best TCP proxy", AtMost(0.75), |r| r.to_best(Pointsman, Produce)),
+    goal("CPU per GB, fetch, × best TCP proxy", AtMost(0.75), |r| r.to_best(Pointsman, Fetch)),
+    goal("CPU per GB, produce, × splice loop", AtMost(1.25), |r| {
+        r.ratio(Pointsman, Produce, PER_GB, Splice)
+    }),
+    goal("CPU per GB, fetch, × splice loop", AtMost(1.25), |r| r.ratio(Pointsman, Fetch, PER_GB, Splice)),
+    goal("p99 at half of the direct load, × direct", AtMost(1.3), |r| r.ratio(Pointsman, Half, P99, Direct)),
     goal("added p50 at a fixed rate, × nginx", AtMost(1.1), |r| r.added(P50)),
     goal("CPU per message at a fixed rate, × nginx", AtMost(1.1), |r| {
-        r.ratio(Workload::Latency, PER_REQUEST, Nginx)
+        r.ratio(Pointsman, Workload::Latency, PER_REQUEST, Nginx)
     }),
     goal("added p99 at a fixed rate, × nginx", AtMost(2.0), |r| r.added(P99)),
-    goal("small requests per core, × Envoy", AtLeast(1.2), |r| r.ratio(Small, PER_CORE, Envoy)),
+    goal("small requests per core, × Envoy", AtLeast(1.2), |r| r.ratio(Pointsman, Small, PER_CORE, Envoy)),
     goal("peak MiB, 100 busy connections", AtMost(25.0), |r| r.median(Busy, Pointsman, PEAK)),
     // A tenth is what two runs of the same differ by.
     goal("p99 of 99 beside one that does not read, × without", AtMost(1.1), |r| {
@@ -55,6 +57,25 @@ const GOALS: [Goal; 12] = [
         Some(r.median(Workload::Slow, Pointsman, P99)? / alone)
     }),
     goal("KiB of an idle connection", AtMost(16.0), |r| r.median(Idle, Pointsman, HELD)),
+    goal("passthrough: CPU per GB, produce, × best TCP proxy", AtMost(0.75), |r| {
+        r.to_best(Passthrough, Produce)
+    }),
+    goal("passthrough: CPU per GB, produce-large, × best TCP proxy", AtMost(0.75), |r| {
+        r.to_best(Passthrough, ProduceLarge)
+    }),
+    goal("passthrough: CPU per GB, fetch, × best TCP proxy", AtMost(0.75), |r| {
+        r.to_best(Passthrough, Fetch)
+    }),
+    goal("passthrough: CPU per GB, produce, × splice loop", AtMost(1.1), |r| {
+        r.ratio(Passthrough, Produce, PER_GB, Splice)
+    }),
+    goal("passthrough: CPU per GB, produce-large, × splice loop", AtMost(1.1), |r| {
+        r.ratio(Passthrough, ProduceLarge, PER_GB, Splice)
+    }),
+    goal("passthrough: CPU per GB, fetch, × splice loop", AtMost(1.1), |r| {
+        r.ratio(Passthrough, Fetch, PER_GB, Splice)
+    }),
+    goal("passthrough: KiB of an idle connection", AtMost(8.0), |r| r.median(Idle, Passthrough, HELD)),
 ];
 
 /// The cells of a run.
@@ -68,15 +89,15 @@ impl Run<'_> {
         median(&cells.filter_map(of).collect::<Vec<_>>())
     }
 
-    fn ratio(&self, workload: Workload, of: Figure, base: Subject) -> Option<f64> {
+    fn ratio(&self, subject: Subject, workload: Workload, of: Figure, base: Subject) -> Option<f64> {
         let base = self.median(workload, base, of).filter(|base| *base > 0.0)?;
-        Some(self.median(workload, Pointsman, of)? / base)
+        Some(self.median(workload, subject, of)? / base)
     }
 
-    fn to_best(&self, workload: Workload) -> Option<f64> {
+    fn to_best(&self, subject: Subject, workload: Workload) -> Option<f64> {
         let proxies = Subject::ALL.iter().copied().filter(|s| s.is_tcp_proxy());
         let best = proxies.filter_map(|s| self.median(workload, s, PER_GB)).min_by(f64::total_cmp)?;
-        (best > 0.0).then_some(self.median(workload, Pointsman, PER_GB)? / best)
+        (best > 0.0).then_some(self.median(workload, subject, PER_GB)? / best)
     }
 
     /// What Pointsman adds to the latency of a direct connection, over what nginx adds. Nothing where nginx adds nothing.
@@ -145,6 +166,23 @@ mod tests {
         assert_eq!(line(&text, "produce, × splice"), ["no", "1.25", "≤", "3.00"]);
         assert_eq!(line(&of(&cells(0.32)), "produce, × best"), ["no", "0.75", "≤", "0.80"]);
         assert!(!text.contains("fetch"), "{text}");
+    }
+
+    #[test]
+    fn passthrough_has_goals_of_its_own() {
+        let cells = [
+            cost_of(Pointsman, 0.3),
+            cost_of(Passthrough, 0.22),
+            cost_of(Nginx, 0.4),
+            cost_of(Envoy, 0.8),
+            cost_of(Splice, 0.2),
+        ];
+        let text = of(&cells);
+        assert_eq!(line(&text, "passthrough: CPU per GB, produce, × best"), ["yes", "0.75", "≤", "0.55"]);
+        assert_eq!(line(&text, "passthrough: CPU per GB, produce, × splice"), ["yes", "1.1", "≤", "1.10"]);
+        assert_eq!(line(&text, "  CPU per GB, produce, × best"), ["yes", "0.75", "≤", "0.75"]);
+        let slower = of(&[cost_of(Passthrough, 0.23), cost_of(Splice, 0.2)]);
+        assert_eq!(line(&slower, "passthrough: CPU per GB, produce, × splice"), ["no", "1.1", "≤", "1.15"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// How to call it.
 pub(super) const USAGE: &str = "\
 cargo xtask bench [options]
-  --goals               ten rounds of 1 s of what the goals are about, and whether they are reached (about 12 minutes)
+  --goals               ten rounds of 1 s of what the goals are about, and whether they are reached (about 15 minutes)
   --quick               one round of 1 s on the sink: produce, fetch, small, latency (about a minute)
   --rounds N            rounds, default 3; published figures need 10
   --seconds S           length of one measurement, default 3
@@ -193,11 +193,15 @@ impl Options {
     /// Whether a subject is to be measured so: of the goals each is about some subjects on one side only.
     pub(super) fn wants(&self, side: Side, workload: Workload, subject: Subject) -> bool {
         let floor = subject == Subject::Splice;
+        let forwards = subject == Subject::Passthrough;
         let others = subject.is_tcp_proxy() || matches!(subject, Subject::Direct | Subject::Pointsman);
         let wanted = match (side, workload) {
-            (Side::Sink, Workload::Produce | Workload::Fetch | Workload::Small) => others || floor,
+            (Side::Sink, Workload::Produce | Workload::Fetch) => others || floor || forwards,
+            (Side::Sink, Workload::ProduceLarge) => subject.is_tcp_proxy() || floor || forwards,
+            (Side::Sink, Workload::Small) => others || floor,
             (Side::Sink, Workload::Latency) => others,
-            (Side::Sink, Workload::Busy | Workload::Idle | Workload::Hundred | Workload::Slow) => {
+            (Side::Sink, Workload::Idle) => subject == Subject::Pointsman || forwards,
+            (Side::Sink, Workload::Busy | Workload::Hundred | Workload::Slow) => {
                 subject == Subject::Pointsman
             }
             (Side::Kafka, Workload::Half) => matches!(subject, Subject::Direct | Subject::Pointsman),
@@ -255,6 +259,9 @@ mod tests {
         assert!(goals.wants(Side::Sink, Workload::Produce, Subject::Splice));
         assert!(!goals.wants(Side::Kafka, Workload::Produce, Subject::Splice));
         assert!(!goals.wants(Side::Sink, Workload::Busy, Subject::Nginx));
+        assert!(goals.wants(Side::Sink, Workload::ProduceLarge, Subject::Passthrough));
+        assert!(!goals.wants(Side::Sink, Workload::ProduceLarge, Subject::Pointsman));
+        assert!(!goals.wants(Side::Sink, Workload::Small, Subject::Passthrough));
         assert!(parse("").unwrap().wants(Side::Sink, Workload::Busy, Subject::Nginx));
     }
 

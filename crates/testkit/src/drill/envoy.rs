@@ -20,7 +20,11 @@ use crate::process::Process;
 
 /// How often the aggregator asks every broker.
 const POLL: Duration = Duration::from_secs(2);
-const ASK_LIMIT: Duration = Duration::from_secs(1);
+/// A broker that has ended refuses at once; one that lives is slow on a busy machine, and for a quorum that is missed once Envoy
+/// closes every connection.
+const ASK_LIMIT: Duration = Duration::from_secs(2);
+/// Of what is asked here or of Envoy itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How long the end of the aggregator may take to be noticed.
 const SLICE: Duration = Duration::from_millis(50);
 
@@ -32,18 +36,21 @@ pub(super) struct Envoy {
 }
 
 impl Envoy {
-    /// Starts it on the ports of `place`.
+    /// Starts it on the ports of `place`, before the brokers of the primary and those of the secondary.
     pub(super) fn start(
         place: &Place,
-        primary: &[SocketAddr],
-        secondary: &[SocketAddr],
+        brokers: &[Vec<SocketAddr>; 2],
+        closes: bool,
         log: &str,
     ) -> Result<Self, String> {
-        let aggregators = [Aggregator::start(primary.to_vec())?, Aggregator::start(secondary.to_vec())?];
-        let brokers = [primary, secondary];
+        let [primary, secondary] = brokers;
+        let aggregators = [
+            Aggregator::start("primary", primary.clone())?,
+            Aggregator::start("secondary", secondary.clone())?,
+        ];
         let health = [aggregators[0].address, aggregators[1].address];
         let config = place.dir.join("envoy.yaml");
-        cache::write(&config, &config_text(place, brokers, health))?;
+        cache::write(&config, &config_text(place, [primary, secondary], health, closes))?;
         let process = spawn(place, &config, log)?;
         Ok(Self { _process: process, _aggregators: aggregators })
     }
@@ -59,7 +66,8 @@ fn spawn(place: &Place, config: &Path, log: &str) -> Result<Process, String> {
     Process::spawn("envoy", &mut command)
 }
 
-fn config_text(place: &Place, brokers: [&[SocketAddr]; 2], health: [SocketAddr; 2]) -> String {
+/// `closes`: whether connections to a broker whose cluster has lost its quorum are closed. Envoy leaves them open by default.
+fn config_text(place: &Place, brokers: [&[SocketAddr]; 2], health: [SocketAddr; 2], closes: bool) -> String {
     let at = |address: SocketAddr| {
         format!("socket_address: {{ address: {}, port_value: {} }}", address.ip(), address.port())
     };
@@ -83,7 +91,7 @@ fn config_text(place: &Place, brokers: [&[SocketAddr]; 2], health: [SocketAddr; 
             "  - name: slot-{slot}
     type: STATIC
     connect_timeout: 1s
-    close_connections_on_host_health_failure: true
+    close_connections_on_host_health_failure: {closes}
     common_lb_config: {{ healthy_panic_threshold: {{ value: 0 }} }}
     health_checks:
     - timeout: 1s
@@ -132,7 +140,7 @@ struct Aggregator {
 }
 
 impl Aggregator {
-    fn start(brokers: Vec<SocketAddr>) -> Result<Self, String> {
+    fn start(cluster: &'static str, brokers: Vec<SocketAddr>) -> Result<Self, String> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_ports(1)?[0]));
         let listener = TcpListener::bind(address).map_err(|e| format!("aggregator on {address}: {e}"))?;
         let (ended, quorum) = (Arc::<AtomicBool>::default(), Arc::new(AtomicBool::new(has_quorum(&brokers))));
@@ -140,7 +148,10 @@ impl Aggregator {
             let (ended, quorum) = (ended.clone(), quorum.clone());
             thread::spawn(move || {
                 while pause(&ended) {
-                    quorum.store(has_quorum(&brokers), Ordering::SeqCst);
+                    let found = has_quorum(&brokers);
+                    if quorum.swap(found, Ordering::SeqCst) != found {
+                        eprintln!("aggregator: the {cluster} has {} quorum", if found { "a" } else { "no" });
+                    }
                 }
             })
         };
@@ -161,7 +172,7 @@ impl Drop for Aggregator {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
         // Wakes the answering thread, which then sees the end.
-        let _ = TcpStream::connect_timeout(&self.address, ASK_LIMIT);
+        let _ = TcpStream::connect_timeout(&self.address, ANSWER_LIMIT);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -187,7 +198,7 @@ fn has_quorum(brokers: &[SocketAddr]) -> bool {
 }
 
 fn answer(mut client: TcpStream, quorum: bool) -> io::Result<()> {
-    client.set_read_timeout(Some(ASK_LIMIT))?;
+    client.set_read_timeout(Some(ANSWER_LIMIT))?;
     // A request of a health check comes in one piece; what it asks is always the same.
     let _ = client.read(&mut [0; 1024])?;
     let status = if quorum { "200 OK" } else { "503 Service Unavailable" };
@@ -197,7 +208,9 @@ fn answer(mut client: TcpStream, quorum: bool) -> io::Result<()> {
 /// Whether it answers yet.
 pub(super) fn is_ready(admin_port: u16) -> Result<(), String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port));
-    TcpStream::connect_timeout(&address, ASK_LIMIT).map(drop).map_err(|e| format!("envoy's admin port: {e}"))
+    TcpStream::connect_timeout(&address, ANSWER_LIMIT)
+        .map(drop)
+        .map_err(|e| format!("envoy's admin port: {e}"))
 }
 
 #[cfg(test)]
@@ -215,11 +228,14 @@ mod tests {
         };
         let (primary, secondary): (Vec<_>, Vec<_>) =
             ((11..=15).map(at).collect(), (21..=23).map(at).collect());
-        let text = config_text(&place, [&primary, &secondary], [at(31), at(32)]);
+        let text = config_text(&place, [&primary, &secondary], [at(31), at(32)], true);
         assert_eq!(text.matches("cluster: slot-").count(), 5);
         for (port, times) in [(15, 1), (21, 2), (22, 2), (23, 1)] {
             assert_eq!(text.matches(&format!("port_value: {port} ")).count(), times, "{port} in {text}");
         }
         assert_eq!(text.matches("health_check_config: { port_value: 31,").count(), 5);
+        assert_eq!(text.matches("close_connections_on_host_health_failure: true").count(), 5);
+        let open = config_text(&place, [&primary, &secondary], [at(31), at(32)], false);
+        assert!(!open.contains("failure: true") && open.contains("failure: false"), "{open}");
     }
 }

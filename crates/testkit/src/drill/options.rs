@@ -15,18 +15,19 @@ cargo xtask drill failover [options]    (another one: cargo xtask drill pingpong
   --clients a,b         of java, librdkafka, franz, kafka-python, aiokafka; default all, but with passthrough and envoy those that
                         can move: franz-go knows topics by an id that is another one on the other cluster
   --via WHAT            pointsman (default), passthrough (Pointsman in that mode: brokers advertise its ports), tcp (an ideal
-                        TCP switch), envoy (with an aggregator of the quorum), direct (no proxy)
+                        TCP switch), envoy (with an aggregator of the quorum; it closes connections to a cluster without one),
+                        envoy-open (the same, but it leaves them open, as by default), direct (no proxy)
   --fault FAULT         kill (default: SIGKILL) or pause (SIGSTOP)
   --minority            first take down two of five and see that nothing switches, then the third
   --hold SECONDS        how long the primary must be well before the failback, default 5
   --consumer-drain TIME how long consumers may stay at the failback, such as 4s; default: Pointsman's own
-  --observe SECONDS     longest wait for each move, default 20
+  --observe SECONDS     longest wait for each move, default 20, with Envoy 90
   --binary FILE         the pointsman to test, default: cargo build --release
   --json                print the summary as JSON";
 
 /// What stands between clients and clusters.
 #[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Via {
     /// Pointsman.
     Pointsman,
@@ -34,8 +35,10 @@ pub enum Via {
     Passthrough,
     /// The ideal TCP switch.
     Tcp,
-    /// Envoy, and what tells it of a cluster's quorum.
+    /// Envoy, and what tells it of a cluster's quorum. It closes connections to a cluster that has none.
     Envoy,
+    /// Envoy that leaves them open, which is its default.
+    EnvoyOpen,
     /// Nothing: what Kafka itself does.
     Direct,
 }
@@ -43,7 +46,17 @@ pub enum Via {
 impl Via {
     /// Whether brokers must advertise its ports, because nothing translates what they say.
     pub(super) fn is_advertised(self) -> bool {
-        matches!(self, Self::Passthrough | Self::Tcp | Self::Envoy)
+        self.is_envoy() || matches!(self, Self::Passthrough | Self::Tcp)
+    }
+
+    /// Whether it is Envoy, in one setting or the other.
+    pub(super) fn is_envoy(self) -> bool {
+        matches!(self, Self::Envoy | Self::EnvoyOpen)
+    }
+
+    /// How long a move may take, so that what is slow is seen to come to an end.
+    fn patience(self) -> Duration {
+        Duration::from_secs(if self.is_envoy() { 90 } else { 20 })
     }
 
     /// Whether it is Pointsman, which must keep its promises.
@@ -106,7 +119,7 @@ impl Default for Options {
             minority: false,
             hold: Duration::from_secs(5),
             consumer_drain: None,
-            observe: Duration::from_secs(20),
+            observe: Via::Pointsman.patience(),
             binary: None,
             json: false,
             mirrored: false,
@@ -120,7 +133,7 @@ impl Options {
     pub fn parse(args: &[String]) -> Result<Self, String> {
         let mut args = args.iter();
         let mut options = Self::default();
-        let mut given = None;
+        let (mut given, mut observe) = (None, None);
         while let Some(name) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{name} needs a value\n{USAGE}"));
             match name.as_str() {
@@ -131,16 +144,17 @@ impl Options {
                 "--minority" => options.minority = true,
                 "--hold" => options.hold = seconds(name, value()?)?,
                 "--consumer-drain" => options.consumer_drain = Some(duration(name, value()?)?),
-                "--observe" => options.observe = seconds(name, value()?)?,
+                "--observe" => observe = Some(seconds(name, value()?)?),
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 "--json" => options.json = true,
                 _ => return Err(format!("unknown option {name}\n{USAGE}")),
             }
         }
-        if matches!(options.via, Via::Passthrough | Via::Envoy) {
+        if options.via == Via::Passthrough || options.via.is_envoy() {
             options.clients.retain(|kind| options.via.moves(*kind));
         }
         options.clients = given.unwrap_or(options.clients);
+        options.observe = observe.unwrap_or(options.via.patience());
         Ok(options)
     }
 }
@@ -176,8 +190,11 @@ impl FromStr for Via {
             "passthrough" => Ok(Self::Passthrough),
             "tcp" => Ok(Self::Tcp),
             "envoy" => Ok(Self::Envoy),
+            "envoy-open" => Ok(Self::EnvoyOpen),
             "direct" => Ok(Self::Direct),
-            _ => Err(format!("--via: expected pointsman, passthrough, tcp, envoy or direct, got {text:?}")),
+            _ => Err(format!(
+                "--via: expected pointsman, passthrough, tcp, envoy, envoy-open or direct, got {text:?}"
+            )),
         }
     }
 }
@@ -209,6 +226,9 @@ mod tests {
         assert_eq!(passthrough.clients.len(), 4, "franz-go cannot move there");
         assert!(!passthrough.clients.contains(&ClientKind::Franz));
         assert_eq!(parse("--clients franz --via passthrough").unwrap().clients, [ClientKind::Franz]);
+        let observe = |text| parse(text).unwrap().observe.as_secs();
+        assert_eq!((observe("--via tcp"), observe("--via envoy-open")), (20, 90), "Envoy is slow");
+        assert_eq!(observe("--observe 30 --via envoy"), 30);
         for wrong in ["--runs 0", "--via x", "--clients perl", "--runs", "x"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

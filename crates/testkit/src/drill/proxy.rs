@@ -29,7 +29,7 @@ pub(super) fn binary(options: &Options) -> Result<PathBuf, String> {
     match &options.binary {
         Some(given) => Ok(given.clone()),
         None if !options.without.is_empty() => build::broken(),
-        None if options.via == Via::Envoy => proxies::envoy(),
+        None if options.via.is_envoy() => proxies::envoy(),
         None if options.via.is_pointsman() => build::pointsman(),
         None => Ok(PathBuf::from("pointsman")),
     }
@@ -46,9 +46,10 @@ impl Proxy {
         match options.via {
             Via::Direct => Ok(Self::Direct),
             Via::Tcp => tcp(options, place, primary, secondary),
-            Via::Envoy => {
+            Via::Envoy | Via::EnvoyOpen => {
                 let log = format!("run-{run}-proxy.log");
-                let envoy = Envoy::start(place, &primary.front(), &secondary.front(), &log)?;
+                let closes = options.via == Via::Envoy;
+                let envoy = Envoy::start(place, &[primary.front(), secondary.front()], closes, &log)?;
                 wait_for(READY_LIMIT, || envoy::is_ready(place.admin_port))?;
                 show_brokers(place)?;
                 Ok(Self::Envoy(envoy))

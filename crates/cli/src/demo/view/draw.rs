@@ -12,7 +12,7 @@ mod tests;
 
 use self::{line::Pieces, theme::Theme, words::fitting};
 use super::{
-    keys::{HINTS, Ui},
+    keys::{Ui, hints},
     model::{Model, Role, Switch},
 };
 use crate::screen::{help::bottom, line, theme, words};
@@ -45,7 +45,7 @@ fn paint(model: &Model, ui: &Ui, area: Rect, buffer: &mut Buffer) {
     stage(model, ui, theme, rows.stage, buffer);
     chart::draw(model, theme, rows.chart, buffer);
     events::draw(model, theme, rows.events, buffer);
-    bottom(&HINTS, theme, rows.keys, buffer);
+    bottom(&hints(model), theme, rows.keys, buffer);
     if ui.help {
         help::draw(model, theme, area, buffer);
     }

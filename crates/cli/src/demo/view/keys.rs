@@ -20,6 +20,10 @@ pub(crate) enum Command {
     Restart(BrokerId),
     /// Kill so many brokers of the active cluster that it loses its quorum.
     KillQuorum,
+    /// Close the registries of so many brokers of the active cluster that it loses its quorum; their Kafka ports stay open.
+    EnterRecovery,
+    /// Open all closed registries again.
+    LeaveRecovery,
     /// Bring every broker back.
     RestoreAll,
     /// Play the script: a minority loss, a failover, a failback.
@@ -28,18 +32,32 @@ pub(crate) enum Command {
     Quit,
 }
 
+/// The key that only brokers with registries beside them have a use for.
+const RECOVERY: &str = "v";
+
 /// Every key that does something, in the order of the bottom line.
-pub(crate) const HINTS: [Hint; 9] = [
+const HINTS: [Hint; 10] = [
     hint("1-8", "pick", "pick broker", "pick a broker; the arrow keys do too"),
     hint("k", "kill", "kill", "kill it: the process ends without notice"),
     hint("p", "pause", "pause", "pause it: it stays connected and answers nothing; again: it goes on"),
     hint("r", "start", "restart", "start it again"),
     hint("m", "quorum", "kill quorum", "kill a majority of the active cluster: a failover follows"),
+    hint(
+        RECOVERY,
+        "recovery",
+        "recovery",
+        "recovery mode of a majority: ports open, registries off; again: ends",
+    ),
     hint("a", "all", "all back", "bring all brokers back: a failback follows"),
-    hint("s", "script", "script", "play it all by itself: minority loss, failover, failback"),
+    hint("s", "play", "script", "play it all by itself: minority loss, failover, failback"),
     hint("?", "help", "help", "this page"),
     hint("q", "quit", "quit", "end the demo and everything in it; Esc and Ctrl-C do too"),
 ];
+
+/// The keys that do something on this stage.
+pub(crate) fn hints(model: &Model) -> Vec<Hint> {
+    HINTS.into_iter().filter(|hint| model.registries || hint.key != RECOVERY).collect()
+}
 
 /// What the user has chosen on the screen.
 #[derive(Debug, Clone, Default)]
@@ -93,6 +111,7 @@ impl Ui {
             }
             'k' | 'p' | 'r' => self.one_broker(key, model),
             'm' => model.active.map(|_| Command::KillQuorum),
+            'v' => Self::recovery(model),
             'a' => Some(Command::RestoreAll),
             's' => Some(Command::PlayScript),
             'q' => Some(Command::Quit),
@@ -108,10 +127,20 @@ impl Ui {
             ('k', _) => Some(Command::Kill(broker)),
             ('p', BrokerState::Up) => Some(Command::Pause(broker)),
             ('p', BrokerState::Paused) => Some(Command::Resume(broker)),
-            ('r', BrokerState::Up | BrokerState::Paused | BrokerState::Killed) => {
+            ('r', BrokerState::Up | BrokerState::Paused | BrokerState::Recovery | BrokerState::Killed) => {
                 Some(Command::Restart(broker))
             }
             _ => None,
+        }
+    }
+
+    /// The same key goes into recovery mode and out of it.
+    fn recovery(model: &Model) -> Option<Command> {
+        let mut states =
+            model.clusters.iter().flat_map(|cluster| &cluster.brokers).map(|broker| broker.state);
+        match states.any(|state| state == BrokerState::Recovery) {
+            true => Some(Command::LeaveRecovery),
+            false => model.active.filter(|_| model.registries).map(|_| Command::EnterRecovery),
         }
     }
 
@@ -166,13 +195,32 @@ mod tests {
         assert_eq!(press('p', BrokerState::Paused), Some(Command::Resume(id(0, 3))));
         assert_eq!(press('p', BrokerState::Killed), None);
         assert_eq!(press('r', BrokerState::Killed), Some(Command::Restart(id(0, 3))));
+        assert_eq!(press('r', BrokerState::Recovery), Some(Command::Restart(id(0, 3))));
+        assert_eq!(press('k', BrokerState::Recovery), Some(Command::Kill(id(0, 3))));
         assert_eq!(press('r', BrokerState::Restarting), None);
     }
 
     #[test]
+    fn a_key_closes_registries_where_there_are_some_and_opens_them_again() {
+        let mut model = sample::model();
+        let press = |model: &Model| Ui::default().press(Key::Char('v'), model);
+        assert_eq!(press(&model), None, "nobody has a registry");
+        model.registries = true;
+        assert_eq!(press(&model), Some(Command::EnterRecovery));
+        model.clusters[1].brokers[0].state = BrokerState::Recovery;
+        assert_eq!(press(&model), Some(Command::LeaveRecovery));
+        model.active = None;
+        assert_eq!(press(&model), Some(Command::LeaveRecovery), "out of it, though no cluster serves");
+        model.clusters[1].brokers[0].state = BrokerState::Up;
+        assert_eq!(press(&model), None, "no cluster has a quorum to lose");
+    }
+
+    #[test]
     fn every_key_of_the_bottom_line_does_something() {
-        let model = sample::model();
-        for hint in &HINTS {
+        let model = Model { registries: true, ..sample::model() };
+        let hints = hints(&model);
+        assert_eq!(hints.len(), HINTS.len());
+        for hint in &hints {
             let key = hint.key.chars().last().expect("a key");
             let mut ui = Ui { selected: id(0, 3), ..Ui::default() };
             let command = ui.press(Key::Char(key), &model);

@@ -23,6 +23,8 @@ pub(crate) struct Model {
     pub(crate) connections: usize,
     /// The cluster that serves, as an index into `clusters`. `None`: no cluster is active, and requests wait.
     pub(crate) active: Option<usize>,
+    /// Whether a registry that can be closed stands beside each broker, and Pointsman's probes ask it.
+    pub(crate) registries: bool,
     /// In order of preference, with at most eight brokers in total.
     pub(crate) clusters: Vec<Cluster>,
     /// In order of their ports.
@@ -72,6 +74,8 @@ pub(crate) enum BrokerState {
     Killed,
     /// Stopped by a signal: its connections stay open, and nothing answers.
     Paused,
+    /// Its Kafka port is open, and its registry is off.
+    Recovery,
     /// Started again, and does not serve yet.
     Restarting,
 }

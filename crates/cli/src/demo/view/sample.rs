@@ -27,6 +27,7 @@ pub(super) fn model() -> Model {
         topic: "demo".into(),
         caption: "The secondary serves; no client was told anything. Press a to bring all back.".into(),
         generation: 7,
+        registries: false,
         connections: 31,
         active: Some(1),
         clusters: clusters(),

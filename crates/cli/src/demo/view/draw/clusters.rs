@@ -85,6 +85,7 @@ fn broker_line(broker: &Broker, key: usize, selected: bool, theme: Theme, width:
         BrokerState::Up => ("● up", theme.good()),
         BrokerState::Killed => ("✗ killed", theme.bad()),
         BrokerState::Paused => ("‖ paused", theme.warning()),
+        BrokerState::Recovery => ("! recovery", theme.warning()),
         BrokerState::Restarting => ("◌ restarts", theme.warning()),
     };
     let (mark, name) = if selected { ("▸", theme.key()) } else { (" ", theme.plain()) };

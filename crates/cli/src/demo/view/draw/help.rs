@@ -2,7 +2,7 @@
 
 use super::{line::Pieces, theme::Theme, words};
 use crate::{
-    demo::view::{keys::HINTS, model::Model},
+    demo::view::{keys::hints, model::Model},
     screen::help,
 };
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -21,7 +21,7 @@ fn lines(model: &Model, theme: Theme) -> Vec<Pieces> {
         plain("Break something, and watch the gap in the chart."),
         Pieces::default(),
     ];
-    lines.extend(help::lines(&HINTS, theme));
+    lines.extend(help::lines(&hints(model), theme));
     lines.push(Pieces::default());
     let (join, topic) = (&model.join, &model.topic);
     for command in [

@@ -3,7 +3,7 @@
 use super::paint;
 use crate::demo::view::{
     history::History,
-    keys::{HINTS, Ui},
+    keys::{Ui, hints},
     model::{BrokerId, BrokerState, Model},
     sample,
 };
@@ -99,7 +99,7 @@ fn every_broker_state_and_role_has_its_words() {
     let mut model = sample::model();
     model.active = None;
     model.clusters[1].quorum = false;
-    let states = [BrokerState::Paused, BrokerState::Restarting, BrokerState::Starting];
+    let states = [BrokerState::Paused, BrokerState::Restarting, BrokerState::Starting, BrokerState::Recovery];
     model.clusters[0].brokers.iter_mut().zip(states).for_each(|(broker, state)| broker.state = state);
     model.slots[0].broker = None;
     model.clients[0].silent = Duration::from_millis(1_400);
@@ -108,6 +108,7 @@ fn every_broker_state_and_role_has_its_words() {
         "‖ paused",
         "◌ restarts",
         "◌ starts",
+        "! recovery",
         "✗ no cluster serves: requests wait",
         "waits",
         "0/s 1.4 s",
@@ -146,25 +147,31 @@ fn the_chosen_broker_is_seen_without_colour() {
 
 #[test]
 fn every_key_is_on_the_bottom_line_and_in_the_help() {
-    for width in [80, 100, 200] {
-        let screen = text(&sample::model(), width, 24);
+    let models = [sample::model(), Model { registries: true, ..sample::model() }];
+    for (model, width) in models.iter().flat_map(|model| [80, 100, 200].map(|width| (model, width))) {
+        let screen = text(model, width, 24);
         let line = screen.lines().last().expect("a bottom line");
-        HINTS.iter().for_each(|hint| {
+        hints(model).iter().for_each(|hint| {
             let words = [hint.short, hint.long];
             let found =
                 line.split(&format!(" {} ", hint.key)).nth(1).map(str::trim_start).unwrap_or_default();
             assert!(words.iter().any(|words| found.starts_with(words)), "{hint:?} in {line:?}");
         });
+        assert_eq!(line.contains(" v "), model.registries, "{line:?}");
     }
     let help = Ui { help: true, ..Ui::default() };
-    for (width, height) in [(80, 24), (200, 60)] {
-        let screen = text_of(&screen(&sample::model(), &help, width, height));
-        HINTS.iter().for_each(|hint| assert_shows(&screen, &[hint.help]));
+    for (model, (width, height)) in
+        models.iter().flat_map(|model| [(80, 24), (200, 60)].map(|size| (model, size)))
+    {
+        let screen = text_of(&screen(model, &help, width, height));
+        hints(model).iter().for_each(|hint| assert_shows(&screen, &[hint.help]));
         assert_shows(
             &screen,
             &["kcat -b 127.0.0.1:9092 -t demo -C", "top --admin 127.0.0.1:9901", "Any key closes this page"],
         );
-        assert!(screen.lines().all(|l| !l.contains('…') || !l.contains('│')), "cut:\n{screen}");
+        // What lies behind the help may be cut beside it.
+        let cut = |line: &str| line.split_once('…').is_some_and(|(_, after)| after.contains('│'));
+        assert!(!screen.lines().any(cut), "cut:\n{screen}");
     }
 }
 
