@@ -7,7 +7,7 @@ use super::{
     members::{Came, Ghost},
     merge::{self, Answer, Unmergeable},
     positions, refuse,
-    rejoin::{JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
+    rejoin::{HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
 };
 use crate::{
     Now, limits,
@@ -59,6 +59,9 @@ impl Session {
         };
         if let Err(error) = result {
             close(CloseReason::BadResponse, format!("broker {peer}: {error}"), out);
+        }
+        if self.waiting.as_ref().is_some_and(|w| w.asked == Asked::EarlierJoin) {
+            self.route_waiting(now, out);
         }
         self.flush(now, out);
     }
@@ -331,13 +334,14 @@ impl Session {
     }
 
     /// Who is in a group where, for the way back.
-    fn note_member(&self, id: ExchangeId, frame: &BytesMut) {
-        let concerned = |e: &&Exchange| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP | SYNC_GROUP);
+    fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
+        let concerned =
+            |e: &&Exchange| matches!(e.rule.key, JOIN_GROUP | HEARTBEAT | LEAVE_GROUP | SYNC_GROUP);
         let Some(exchange) = self.exchange_of(id).filter(concerned) else { return };
         let (key, version) = (exchange.rule.key, exchange.version);
-        let Some(group) = exchange.scan.keys.first() else { return };
-        let member = exchange.scan.member.as_deref().unwrap_or_default();
-        let came = match member {
+        let Some(group) = exchange.scan.keys.first().map(str::to_owned) else { return };
+        let member = exchange.scan.member.clone().unwrap_or_default();
+        let came = match &*member {
             _ if exchange.scan.stripped => Came::Stripped,
             "" => Came::New,
             _ => Came::Known,
@@ -347,18 +351,18 @@ impl Session {
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
             return;
         };
+        self.note_membership(key, &group, &member, &body, since);
         // A member that was only given its id is waited for by the group all the same.
         if !matches!(body.i16("ErrorCode"), 0 | error::MEMBER_ID_REQUIRED) {
             return;
         }
-        if key == JOIN_GROUP {
-            self.members.joined(&cluster, group, body.str("MemberId"), since, came);
-        }
-        if key == SYNC_GROUP {
-            self.members.assigned(&cluster, group, member);
-        }
-        if key == LEAVE_GROUP {
-            body.structs("Members").for_each(|m| self.members.left(&cluster, group, m.str("MemberId")));
+        match key {
+            JOIN_GROUP => self.members.joined(&cluster, &group, body.str("MemberId"), since, came),
+            SYNC_GROUP => self.members.assigned(&cluster, &group, &member),
+            LEAVE_GROUP => {
+                body.structs("Members").for_each(|m| self.members.left(&cluster, &group, m.str("MemberId")));
+            }
+            _ => {}
         }
     }
 

@@ -26,6 +26,7 @@ mod produce_stream;
 mod refuse;
 mod rejoin;
 mod route;
+mod same_member;
 mod send;
 pub mod stream;
 mod transactions;
@@ -49,6 +50,7 @@ use members::{Ghost, Members};
 use merge::Answer;
 use pointsman_wire::edit::Editor;
 use produce_stream::Incoming;
+use same_member::Membership;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -136,6 +138,7 @@ pub struct Session {
     /// The client's library tells the application of a membership that is lost.
     reports_loss: bool,
     members: Arc<Members>,
+    membership: Option<Membership>,
     metrics: Arc<VirtualClusterMetrics>,
 }
 
@@ -187,6 +190,8 @@ enum Asked {
     Nothing,
     Topology,
     Coordinators,
+    /// Nothing: an earlier JoinGroup is about to be answered.
+    EarlierJoin,
 }
 
 /// Node ids below this stand for bootstrap servers, before any broker is known.
@@ -222,6 +227,7 @@ impl Session {
             reports_loss: false,
             gate,
             members: Arc::default(),
+            membership: None,
             metrics,
         };
         session.enter_drain();
