@@ -82,6 +82,9 @@ fn summary(config: &Config) -> String {
         let _ = writeln!(out, "    chain {chain}, {failover}, {last}");
     }
     let _ = writeln!(out, "  admin API on {}", config.admin.listen);
+    for warning in config.warnings() {
+        let _ = writeln!(out, "warning: {warning}");
+    }
     out
 }
 

@@ -56,6 +56,7 @@ fn switch_off() {
 
 async fn serve(file: &Path) -> Result<(), String> {
     let config = reload::load(file).map_err(|e| e.to_string())?;
+    config.warnings().iter().for_each(|warning| warn!("{warning}"));
     let running = Running::start_from(config, file.to_owned()).await.map_err(|e| e.to_string())?;
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
     let ended_by = tokio::select! {

@@ -102,7 +102,10 @@ impl Reloader {
         let _turn = self.turn.lock().await;
         let path = self.path.clone();
         let outcome = match tokio::task::spawn_blocking(move || load(&path)).await {
-            Ok(Ok(config)) => self.apply(config).await,
+            Ok(Ok(config)) => {
+                config.warnings().iter().for_each(|warning| tracing::warn!("reload: {warning}"));
+                self.apply(config).await
+            }
             Ok(Err(error)) => Outcome::Failed(error),
             Err(_) => Outcome::Gone,
         };

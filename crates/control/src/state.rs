@@ -16,6 +16,7 @@ use pointsman_core::{
     offsets::{SavedGroups, SwitchPoint},
     places::Places,
     status::SwitchStatus,
+    topic_ids::RealIds,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt, io, path::PathBuf, sync::Arc};
@@ -60,6 +61,9 @@ pub struct VirtualState {
     pub switches: Vec<SwitchStatus>,
     /// Topics that were deleted and made again: how often.
     pub incarnations: BTreeMap<Arc<str>, u32>,
+    /// The ids that clusters gave topics.
+    #[serde(default, skip_serializing_if = "RealIds::is_empty")]
+    pub topic_ids: Arc<RealIds>,
     /// Where the logs of the cluster that took over last ended at that moment.
     #[serde(default)]
     pub switch_point: Option<SwitchPoint>,

@@ -84,3 +84,28 @@ async fn a_topic_that_was_made_again_keeps_its_new_id_over_a_restart() {
     assert_eq!(control.main().topic_ids.name(again).as_deref(), Some("orders"));
     control.stop().await;
 }
+
+#[tokio::test]
+async fn a_topic_that_is_made_again_while_pointsman_is_down_has_another_id_then() {
+    let (primary, secondary) = (Brokers::start("a", 1).await, Brokers::start("b", 1).await);
+    let config = config(&primary, &secondary);
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("primary").await;
+    let seen = |control: &Control, cluster: &str, real| {
+        control.main().topic_ids.to_virtual(&cluster.into(), "orders", Uuid::from_u128(real))
+    };
+    let first = seen(&control, "primary", 1);
+    assert_eq!(seen(&control, "secondary", 9), first);
+    control.stop().await;
+    // when
+    let mut control = Control::start(config.clone()).await;
+    control.until_active("primary").await;
+    // then
+    assert_eq!(seen(&control, "secondary", 9), first, "here it is the same");
+    let again = seen(&control, "primary", 2);
+    assert_ne!(again, first);
+    control.stop().await;
+    let control = Control::start(config).await;
+    assert_eq!(seen(&control, "primary", 2), again);
+    control.stop().await;
+}

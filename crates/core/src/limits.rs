@@ -114,6 +114,9 @@ pub const GROUP_POSITIONS: usize = 1 << 19;
 /// Of it what is kept over a restart: a spot is up to 20 bytes in the state file, which is written whole, so 2 MB; or 2,000 groups with 20
 /// partitions each on two clusters. What was seen last is kept.
 pub const SAVED_POSITIONS: usize = 100_000;
+/// Topics of clusters whose real ids are kept over a restart, per virtual cluster: 36 bytes and the name each in the state file, about 3 MB.
+/// One that is made again while Pointsman is down is noticed by them; those beyond keep their virtual id then.
+pub const SAVED_TOPIC_IDS: usize = 40_000;
 /// Partitions of which it is known, for one connection and while its cluster is drained, how far it has read: 8 bytes each.
 pub const READER_PARTITIONS: usize = 20_000;
 /// Members of groups, per virtual cluster, of which it is known when they were last heard of: about 150 bytes each.

@@ -1,8 +1,12 @@
 //! Virtual topic ids: stable over switches, so that a client never takes a topic for a re-created one.
 //!
 //! A virtual id is the UUID v5 of (virtual cluster, topic name, incarnation). The incarnation is raised only when the
-//! real id of the topic changes on the *same* cluster, i.e. the topic was deleted and made again. Incarnations survive a restart, real
-//! ids do not: a topic that is made again in between keeps its virtual id, as topics did before they had ids.
+//! real id of the topic changes on the *same* cluster, i.e. the topic was deleted and made again. Incarnations survive a restart, and so
+//! do the newest real ids, so that a topic which is made again in between is noticed too.
+
+mod saved;
+
+pub use saved::{RealIds, SavedTopics};
 
 use std::{
     collections::HashMap,
@@ -20,6 +24,8 @@ pub struct TopicIds {
     inner: RwLock<Inner>,
     /// Incarnations raised since the start.
     raised: AtomicU64,
+    /// Real ids that were learned since the start.
+    learned: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +49,12 @@ impl TopicIds {
     /// An empty table for the virtual cluster of that name. `incarnations` comes from the state store.
     pub fn new(virtual_cluster: &str, incarnations: impl IntoIterator<Item = (Arc<str>, u32)>) -> Self {
         let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("pointsman:{virtual_cluster}").as_bytes());
-        let ids = Self { namespace, inner: RwLock::default(), raised: AtomicU64::new(0) };
+        let ids = Self {
+            namespace,
+            inner: RwLock::default(),
+            raised: AtomicU64::new(0),
+            learned: AtomicU64::new(0),
+        };
         let mut inner = ids.inner.write().unwrap_or_else(PoisonError::into_inner);
         for (name, incarnation) in incarnations {
             let virtual_id = derive(namespace, &name, incarnation);
@@ -72,18 +83,14 @@ impl TopicIds {
         self.inner.read().unwrap_or_else(PoisonError::into_inner).by_id.get(&virtual_id).cloned()
     }
 
-    /// Topics that were made again, with their incarnation: what the state store keeps.
-    pub fn incarnations(&self) -> Vec<(Arc<str>, u32)> {
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let raised = inner.by_name.iter().filter(|(_, e)| e.incarnation > 0);
-        let mut all: Vec<_> = raised.map(|(name, e)| (name.clone(), e.incarnation)).collect();
-        all.sort();
-        all
-    }
-
     /// How often an incarnation was raised since the start: when it grows, what the state store keeps is old.
     pub fn raised(&self) -> u64 {
         self.raised.load(Ordering::Relaxed)
+    }
+
+    /// The same of real ids that were seen for the first time.
+    pub fn learned(&self) -> u64 {
+        self.learned.load(Ordering::Relaxed)
     }
 
     fn learn(&self, cluster: &Arc<str>, topic: &str, real: Uuid) -> Uuid {
@@ -107,6 +114,7 @@ impl TopicIds {
             seen.remove(0);
         }
         seen.push(real);
+        self.learned.fetch_add(1, Ordering::Relaxed);
         if made_again {
             by_id.remove(&entry.virtual_id);
             entry.incarnation += 1;
@@ -144,8 +152,32 @@ mod tests {
             "a broker that lags behind changes nothing"
         );
         assert_eq!((ids.name(first), ids.name(again).as_deref()), (None, Some("t")));
-        assert_eq!((ids.incarnations(), ids.raised()), (vec![("t".into(), 1)], 1));
-        let restarted = TopicIds::new("main", ids.incarnations());
+        assert_eq!((ids.saved().incarnations, ids.raised()), ([("t".into(), 1)].into(), 1));
+        let restarted = TopicIds::new("main", ids.saved().incarnations);
         assert_eq!(restarted.name(again).as_deref(), Some("t"));
+    }
+
+    #[test]
+    fn a_topic_that_is_made_again_between_two_starts_changes_its_id_too() {
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        let first = |real| {
+            let ids = TopicIds::new("main", []);
+            ids.to_virtual(&a, "t", Uuid::from_u128(1));
+            ids.to_virtual(&b, "t", Uuid::from_u128(real));
+            ids
+        };
+        let (before, id) = (first(2), first(2).to_virtual(&a, "t", Uuid::nil()));
+        let restart = |ids: &TopicIds| {
+            let SavedTopics { incarnations, real } = ids.saved();
+            TopicIds::new("main", incarnations).with_real(&real)
+        };
+        let restarted = restart(&before);
+        assert_eq!(restarted.name(id).as_deref(), Some("t"), "clients may name it before they look anew");
+        assert_eq!(restarted.to_virtual(&b, "t", Uuid::from_u128(2)), id);
+        let again = restarted.to_virtual(&a, "t", Uuid::from_u128(3));
+        assert_ne!(again, id);
+        let restarted = restart(&restarted);
+        assert_eq!(restarted.to_virtual(&a, "t", Uuid::from_u128(3)), again);
+        assert_eq!((restarted.name(id), restarted.raised()), (None, 0));
     }
 }

@@ -74,6 +74,8 @@ pub struct Spec<'a> {
     pub mirrored: bool,
     /// Slots of one port; `None`: Pointsman's default.
     pub slots: Option<u16>,
+    /// The host that clients are told, with `{slot}` for names of their own.
+    pub advertise: &'a str,
     /// How long consumers may stay at a planned move; `None`: as by default.
     pub consumer_drain: Option<Duration>,
     /// Mechanisms that it must do without, in the words of its feature `broken`.
@@ -90,6 +92,7 @@ impl<'a> Spec<'a> {
             passthrough: false,
             mirrored: false,
             slots: None,
+            advertise: "127.0.0.1",
             consumer_drain: None,
             without: &[],
         }
@@ -155,7 +158,7 @@ fn config_text(place: &Place, spec: &Spec<'_>) -> String {
         "    mode: passthrough\n".to_owned()
     } else {
         let replication = if spec.mirrored { "identical_offsets" } else { "none" };
-        format!("    advertise: 127.0.0.1\n    replication: {replication}\n")
+        format!("    advertise: '{}'\n    replication: {replication}\n", spec.advertise)
     };
     let slots = spec.slots.map(|slots| format!("    slots: {slots}\n")).unwrap_or_default();
     let drain = spec.consumer_drain.map(|drain| format!(", consumer_drain: {}ms", drain.as_millis()));

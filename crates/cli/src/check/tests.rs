@@ -40,6 +40,20 @@ fn a_good_file_is_summed_up() {
 }
 
 #[test]
+fn what_is_allowed_and_seldom_right_is_warned_of_last() {
+    let file = given("warned", &FILE.replace("9092-9096", "9092"));
+
+    let (_, summary) = check(&file).expect("a valid file");
+
+    let warning = summary.lines().last().expect("a line");
+    assert!(
+        warning.starts_with("warning: virtual_clusters.main: its 3 slots share the address"),
+        "{summary}"
+    );
+    std::fs::remove_file(file).expect("the file");
+}
+
+#[test]
 fn of_passthrough_it_is_said_what_brokers_must_advertise() {
     let text = FILE.replace("srv: _kafka._tcp.example.com", "file: b.txt").replace(
         "listen: 127.0.0.1:9092-9096",

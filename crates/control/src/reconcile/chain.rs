@@ -9,19 +9,23 @@ use pointsman_core::{
     health::{Standing, Verdict},
     limits::SWITCH_HISTORY,
     status::{DrainStatus, Stranded, SwitchStatus},
-    topic_ids::TopicIds,
+    topic_ids::{SavedTopics, TopicIds},
 };
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
+    time::Duration,
 };
+
+/// New topics are written down this often at most. The state is written whole.
+const TOPICS_EVERY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Chain {
     pub(crate) config: VirtualClusterConfig,
     pub(crate) machine: Machine,
     pub(crate) topic_ids: Arc<TopicIds>,
-    /// How often an incarnation had been raised when the state was stored last.
-    stored_raises: u64,
+    /// What the state store knows of topics, or is about to.
+    topics: NotedTopics,
     pub(crate) cluster_id: Arc<str>,
     pub(crate) handover: Handover,
     /// In passthrough mode.
@@ -37,6 +41,23 @@ pub(crate) struct Chain {
     pub(crate) drains: BTreeMap<Ended, u64>,
 }
 
+/// Topics as they were taken down last.
+struct NotedTopics {
+    saved: SavedTopics,
+    at: Now,
+    /// How often an incarnation had been raised by then, or earlier.
+    raised: u64,
+    /// How many real ids had been learned by then, or earlier.
+    learned: u64,
+}
+
+impl NotedTopics {
+    fn of(ids: &TopicIds, at: Now) -> Self {
+        let (raised, learned) = (ids.raised(), ids.learned());
+        Self { saved: ids.saved(), at, raised, learned }
+    }
+}
+
 impl Chain {
     pub(crate) fn new(config: VirtualClusterConfig, state: Option<&VirtualState>, now: Now) -> Self {
         let (chain, rules) = (config.chain.clone(), config.failover.clone());
@@ -47,9 +68,14 @@ impl Chain {
         let mut by_cause: BTreeMap<Reason, u64> = Reason::ALL.map(|reason| (reason, 0)).into();
         by_cause.extend(state.iter().flat_map(|s| &s.switches_by_cause));
         let raised = state.map(|s| s.incarnations.clone()).unwrap_or_default();
+        let topic_ids = TopicIds::new(&config.name, raised);
+        let topic_ids = Arc::new(match state {
+            Some(state) => topic_ids.with_real(&state.topic_ids),
+            None => topic_ids,
+        });
         Self {
-            topic_ids: Arc::new(TopicIds::new(&config.name, raised)),
-            stored_raises: 0,
+            topics: NotedTopics::of(&topic_ids, now),
+            topic_ids,
             cluster_id: cluster_id(&config.name),
             handover: Handover::new(state),
             passthrough: Side::new(&config),
@@ -172,8 +198,10 @@ impl Chain {
         }
     }
 
-    /// Takes down where groups are, for the state that is stored next: between clusters that hold different logs that must be known.
-    pub(crate) fn note_groups(&mut self, now: Now) {
+    /// Takes down what grows by itself, for the state that is stored next: which topics there are, and, where it must be known because
+    /// clusters hold different logs, where groups are.
+    pub(crate) fn take_down(&mut self, now: Now) {
+        self.topics = NotedTopics::of(&self.topic_ids, now);
         if self.keeps_groups() {
             self.handover.note_groups(now);
         }
@@ -183,24 +211,29 @@ impl Chain {
         self.config.chain.len() > 1 && !self.config.replication.keeps_offsets()
     }
 
-    /// Whether groups were seen that the stored state does not know.
+    /// Whether topics or groups were seen that the stored state does not know.
     pub(crate) fn saw_more(&self, now: Now) -> bool {
-        self.keeps_groups() && self.handover.saw_more(now)
+        let topics = now >= self.topics.at + TOPICS_EVERY && self.topic_ids.learned() != self.topics.learned;
+        topics || (self.keeps_groups() && self.handover.saw_more(now))
     }
 
     /// Whether a topic was made again since the state was stored: its id would go back at a restart.
     pub(crate) fn outgrew_state(&self) -> bool {
-        self.topic_ids.raised() != self.stored_raises
+        self.topic_ids.raised() != self.topics.raised
     }
 
     pub(crate) fn state(&mut self) -> VirtualState {
-        self.stored_raises = self.topic_ids.raised();
+        if self.outgrew_state() {
+            self.topics = NotedTopics::of(&self.topic_ids, self.topics.at);
+        }
+        let topics = self.topics.saved.clone();
         VirtualState {
             failover: self.machine.saved(),
             switches_total: self.switches_total,
             switches_by_cause: self.switches_by_cause.clone(),
             switches: self.switches.iter().rev().cloned().collect(),
-            incarnations: self.topic_ids.incarnations().into_iter().collect(),
+            incarnations: topics.incarnations,
+            topic_ids: topics.real,
             switch_point: self.handover.saved(),
             groups: self.handover.saved_groups(),
             commits_in_doubt: self.handover.commits.all(),

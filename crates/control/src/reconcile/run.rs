@@ -271,7 +271,7 @@ impl Reconciler {
     /// What grew since the state was stored, at an orderly end.
     fn write_down(&mut self) {
         let now = self.around.clock.now();
-        self.chains.iter_mut().for_each(|chain| chain.note_groups(now));
+        self.chains.iter_mut().for_each(|chain| chain.take_down(now));
         self.save();
     }
 
@@ -292,7 +292,7 @@ impl Reconciler {
             self.time_slots(chain, now);
         }
         for chain in self.chains.iter_mut().filter(|c| c.saw_more(now)) {
-            chain.note_groups(now);
+            chain.take_down(now);
             more = true;
         }
         let half_used = self.generation + RESERVE / 2 > self.reserved;
@@ -363,7 +363,7 @@ impl Reconciler {
             Action::Activate { generation, cluster, epoch_base } => {
                 self.take_over(chain, &cluster, generation, epoch_base);
                 self.publish(generation);
-                self.chains[chain].note_groups(self.around.clock.now());
+                self.chains[chain].take_down(self.around.clock.now());
                 self.save();
                 if let Some(cluster) = self.cluster(&cluster) {
                     cluster.refresher.refresh();
@@ -380,7 +380,7 @@ impl Reconciler {
             Action::MoveConsumers { generation, epoch_base } => {
                 self.chains[chain].handover.consumers_moved(epoch_base);
                 self.publish(generation);
-                self.chains[chain].note_groups(self.around.clock.now());
+                self.chains[chain].take_down(self.around.clock.now());
                 self.save();
             }
             Action::Drained(drained) => {

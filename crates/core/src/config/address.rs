@@ -71,6 +71,14 @@ fn valid_port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
+/// Where the number of a slot stands in its name.
+pub(super) const SLOT: &str = "{slot}";
+
+/// The name of a slot, by a name with [`SLOT`] in it; without, all have the same.
+pub(super) fn name_of_slot(pattern: &str, slot: usize) -> String {
+    pattern.replace(SLOT, &slot.to_string())
+}
+
 /// An IP address, or a host name (RFC 1123, and `_`, which container networks use).
 pub(super) fn valid_host(text: &str) -> Option<&str> {
     let letter = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

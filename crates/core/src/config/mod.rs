@@ -14,6 +14,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 mod virtual_clusters;
+mod warnings;
 mod words;
 pub mod yaml;
 
@@ -208,7 +209,8 @@ pub struct VirtualClusterConfig {
     /// Number of virtual nodes. A port range has one per port; a single port has `slots` of them (default: the
     /// most bootstrap servers that a cluster of the chain has).
     pub slots: u16,
-    /// Host name or address that clients are told to connect to. Default: `bind`, if that is not a wildcard.
+    /// Host name or address that clients are told to connect to, perhaps with `{slot}` for the number of the slot. Default: `bind`,
+    /// if that is not a wildcard.
     pub advertise: Arc<str>,
     /// Names of clusters, in order of preference; one or more, each at most once.
     pub chain: Vec<Arc<str>>,

@@ -5,7 +5,7 @@
 
 use super::{
     Bootstrap, ClusterConfig,
-    address::{parse_listen, valid_host},
+    address::{SLOT, name_of_slot, parse_listen, valid_host},
     error::Problems,
     read::{Field, Keys, Table},
 };
@@ -81,7 +81,7 @@ pub struct SniNames {
 impl SniNames {
     /// The name of a slot.
     pub fn host_of(&self, slot: usize) -> String {
-        self.host.replace(SLOT, &slot.to_string())
+        name_of_slot(&self.host, slot)
     }
 }
 
@@ -132,8 +132,6 @@ const NOT_HERE: [(&str, &str); 3] = [
 const SNI: Keys = Keys { known: &["sni", "host", "bootstrap"], later: &[] };
 const OUTLIERS: Keys = Keys { known: &["failures", "eject_for", "max_ejected"], later: &[] };
 const DRAIN: Keys = Keys { known: &["drain"], later: &[] };
-/// Where the number of a slot stands in its name.
-const SLOT: &str = "{slot}";
 const SNI_FORM: &str =
     "write { sni: 0.0.0.0:9093, host: \"b{slot}.kafka.example.com\", bootstrap: kafka.example.com }";
 

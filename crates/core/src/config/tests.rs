@@ -141,6 +141,41 @@ virtual_clusters:
 }
 
 #[test]
+fn with_one_port_slots_can_have_names_of_their_own() {
+    let hosts = |advertise: &str| -> Vec<String> {
+        let one = SMALL.replace("9092-9096", "9092").replace("kafka.example.com", advertise);
+        let slots = parse(&one).expect("a valid configuration").virtual_clusters[0].slot_addresses();
+        slots.iter().map(ToString::to_string).collect()
+    };
+    let names = ["b0.kafka.example.com:9092", "b1.kafka.example.com:9092", "b2.kafka.example.com:9092"];
+    assert_eq!(hosts("'b{slot}.kafka.example.com'"), names);
+    assert_eq!(hosts("'10.0.0.1{slot}'"), ["10.0.0.10:9092", "10.0.0.11:9092", "10.0.0.12:9092"]);
+    let range = SMALL.replace("kafka.example.com", "'b{slot}.k'");
+    let slots = parse(&range).expect("a valid configuration").virtual_clusters[0].slot_addresses();
+    assert_eq!(slots[4].to_string(), "b4.k:9096");
+}
+
+#[test]
+fn slots_at_one_address_are_warned_of() {
+    let warnings = |text: &str| parse(text).expect("a valid configuration").warnings();
+    let one = SMALL.replace("9092-9096", "9092");
+    let warned = warnings(&one);
+    let expected = "virtual_clusters.main: its 3 slots share the address kafka.example.com:9092: kafkajs then loses records";
+    assert_eq!(warned.len(), 1);
+    assert!(warned[0].starts_with(expected), "{warned:?}");
+    for fine in [
+        SMALL.to_owned(),
+        one.replace("    chain:", "    slots: 1\n    chain:"),
+        one.replace("kafka.example.com", "'b{slot}.kafka.example.com'"),
+        one.replace("    advertise: kafka.example.com\n", "    mode: passthrough\n")
+            .replace(", kafka-a1:9092, kafka-a2:9092", "")
+            .replace(", kafka-b1:9092, kafka-b2:9092", ""),
+    ] {
+        assert_eq!(warnings(&fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+#[test]
 fn every_key_of_passthrough_is_read() {
     let config = parse(
         "

@@ -2,7 +2,7 @@
 
 use super::{
     Address, Bootstrap, ClusterConfig, FailoverConfig, Positions, Replication, VirtualClusterConfig,
-    address::{parse_listen, valid_host},
+    address::{name_of_slot, parse_listen, valid_host},
     clusters::named_entries,
     error::{Problems, closest},
     parse::Listener,
@@ -105,7 +105,7 @@ fn read_virtual_cluster(
     let one_slot = mode.passthrough().is_some() && listen.as_ref().is_some_and(|l| l.names.is_none());
     let slots = read_slots(table.get("slots"), listen.as_ref(), one_slot, &chain, clusters, problems);
     let advertise = match mode {
-        Mode::Kafka => read_advertise(&table, listen.as_ref(), problems),
+        Mode::Kafka => read_advertise(&table, listen.as_ref(), slots, problems),
         Mode::Passthrough(_) => listen.as_ref().map_or("".into(), |l| l.bind.to_string().into()),
     };
     let words = [Replication::None, Replication::IdenticalOffsets].map(|r| (r.word(), r));
@@ -241,13 +241,20 @@ fn default_slots(chain: &[Arc<str>], clusters: &[ClusterConfig]) -> u16 {
     u16::try_from(most).unwrap_or(MAX_SLOTS).clamp(1, MAX_SLOTS)
 }
 
-fn read_advertise(table: &Table<'_>, listen: Option<&Listen>, problems: &mut Problems) -> Arc<str> {
+fn read_advertise(
+    table: &Table<'_>,
+    listen: Option<&Listen>,
+    slots: u16,
+    problems: &mut Problems,
+) -> Arc<str> {
     let (expected, remedy) = ("a host name without port", "write e.g. advertise: kafka.example.com");
     if let Some(field) = table.get("advertise") {
         let Some(text) = field.text(expected, remedy, problems) else { return "".into() };
         let host = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-        let wildcard = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
-        if valid_host(host).is_none() || wildcard {
+        // That of the last slot is the longest.
+        let name = name_of_slot(host, usize::from(slots.saturating_sub(1)));
+        let wildcard = name.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified());
+        if valid_host(&name).is_none() || wildcard {
             let remedy = match host.parse::<Address>() {
                 Ok(address) => format!("write {}: the ports are those of `listen`", address.host),
                 Err(_) => remedy.into(),

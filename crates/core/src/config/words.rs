@@ -2,7 +2,7 @@
 
 use super::{
     Address, Bootstrap, HealthConfig, OnSwitch, OutlierRules, Passthrough, ProbeKind, Quorum, Scope,
-    VirtualClusterConfig, read::duration_text,
+    VirtualClusterConfig, address::name_of_slot, read::duration_text,
 };
 use std::{fmt, sync::Arc};
 
@@ -64,8 +64,9 @@ impl VirtualClusterConfig {
     pub fn slot_addresses(&self) -> Arc<[Address]> {
         let (first, last) = self.ports;
         let names = self.mode.passthrough().and_then(|rules| rules.sni.as_ref());
+        let pattern = names.map_or(&self.advertise, |names| &names.host);
         let address = |slot: u16| Address {
-            host: names.map_or_else(|| self.advertise.clone(), |n| n.host_of(slot.into()).into()),
+            host: name_of_slot(pattern, slot.into()).into(),
             port: if first == last { first } else { first.saturating_add(slot) },
         };
         (0..self.slots).map(address).collect()

@@ -7,7 +7,7 @@ use super::{
     members::{Came, Ghost},
     merge::{self, Answer, Unmergeable},
     positions, refuse,
-    rejoin::{JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
+    rejoin::{HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
 };
 use crate::{
     Now, limits,
@@ -59,6 +59,9 @@ impl Session {
         };
         if let Err(error) = result {
             close(CloseReason::BadResponse, format!("broker {peer}: {error}"), out);
+        }
+        if self.waiting.as_ref().is_some_and(|w| w.asked == Asked::EarlierJoin) {
+            self.route_waiting(now, out);
         }
         self.flush(now, out);
     }
@@ -332,12 +335,13 @@ impl Session {
 
     /// Who is in a group where, for the way back.
     fn note_member(&mut self, id: ExchangeId, frame: &BytesMut) {
-        let concerned = |e: &&Exchange| matches!(e.rule.key, JOIN_GROUP | LEAVE_GROUP | SYNC_GROUP);
+        let concerned =
+            |e: &&Exchange| matches!(e.rule.key, JOIN_GROUP | HEARTBEAT | LEAVE_GROUP | SYNC_GROUP);
         let Some(exchange) = self.exchange_of(id).filter(concerned) else { return };
         let (key, version) = (exchange.rule.key, exchange.version);
-        let Some(group) = exchange.scan.keys.first() else { return };
-        let member = exchange.scan.member.as_deref().unwrap_or_default();
-        let came = match member {
+        let Some(group) = exchange.scan.keys.first().map(str::to_owned) else { return };
+        let (member, bare) = (exchange.scan.member.clone().unwrap_or_default(), exchange.scan.bare);
+        let came = match &*member {
             _ if exchange.scan.stripped => Came::Stripped,
             "" => Came::New,
             _ => Came::Known,
@@ -347,20 +351,20 @@ impl Session {
         let Ok((_, body)) = value::decode_response(key, version, &frame.clone().freeze().slice(4..)) else {
             return;
         };
+        self.note_membership(key, &group, &member, &body, since);
         match body.i16("ErrorCode") {
             // A member that was only given its id is waited for by the group all the same.
             0 | error::MEMBER_ID_REQUIRED => {}
-            error::UNKNOWN_MEMBER_ID => return self.lost_in_join(key, exchange.scan.bare),
+            error::UNKNOWN_MEMBER_ID => return self.lost_in_join(key, bare),
             _ => return,
         }
-        if key == JOIN_GROUP {
-            self.members.joined(&cluster, group, body.str("MemberId"), since, came);
-        }
-        if key == SYNC_GROUP {
-            self.members.assigned(&cluster, group, member);
-        }
-        if key == LEAVE_GROUP {
-            body.structs("Members").for_each(|m| self.members.left(&cluster, group, m.str("MemberId")));
+        match key {
+            JOIN_GROUP => self.members.joined(&cluster, &group, body.str("MemberId"), since, came),
+            SYNC_GROUP => self.members.assigned(&cluster, &group, &member),
+            LEAVE_GROUP => {
+                body.structs("Members").for_each(|m| self.members.left(&cluster, &group, m.str("MemberId")));
+            }
+            _ => {}
         }
     }
 

@@ -246,6 +246,10 @@ impl Session {
                 waiting.asked = Asked::Topology;
                 self.waiting = Some(waiting);
             }
+            Target::EarlierJoin => {
+                waiting.asked = Asked::EarlierJoin;
+                self.waiting = Some(waiting);
+            }
             Target::Unknown(kind, keys) => {
                 if waiting.asked != Asked::Coordinators {
                     self.ask_coordinators(id, kind, &keys, out);

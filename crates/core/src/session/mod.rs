@@ -26,6 +26,7 @@ mod produce_stream;
 mod refuse;
 mod rejoin;
 mod route;
+mod same_member;
 mod send;
 pub mod stream;
 mod transactions;
@@ -50,6 +51,7 @@ use merge::Answer;
 use pointsman_wire::edit::Editor;
 use produce_stream::Incoming;
 use rejoin::Library;
+use same_member::Membership;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -136,6 +138,7 @@ pub struct Session {
     /// A member of this connection learned while it joined a group that it is unknown there.
     lost_in_join: bool,
     members: Arc<Members>,
+    membership: Option<Membership>,
     metrics: Arc<VirtualClusterMetrics>,
 }
 
@@ -187,6 +190,8 @@ enum Asked {
     Nothing,
     Topology,
     Coordinators,
+    /// Nothing: an earlier JoinGroup is about to be answered.
+    EarlierJoin,
 }
 
 /// Node ids below this stand for bootstrap servers, before any broker is known.
@@ -222,6 +227,7 @@ impl Session {
             lost_in_join: false,
             gate,
             members: Arc::default(),
+            membership: None,
             metrics,
         };
         session.enter_drain();

@@ -24,6 +24,8 @@ pub(super) enum Target {
     UnknownTopic,
     /// No broker is known at all.
     Nowhere,
+    /// An earlier JoinGroup of the connection has to be answered first.
+    EarlierJoin,
     /// Answered here.
     Answer(Struct),
 }
@@ -68,7 +70,8 @@ impl Session {
             }
             Route::All(_) => self.behind_slot(exchange, any, cx),
             Route::Coordinator(kind) | Route::Coordinators(kind, _) => {
-                coordinators(exchange, kind, any, cx, last_chance)
+                let again = self.joins_again(id, exchange, frame, last_chance);
+                again.unwrap_or_else(|| coordinators(exchange, kind, any, cx, last_chance))
             }
             Route::ShareSession(_) => Target::Whole(self.share_session(exchange, cx).unwrap_or(any)),
             Route::Leaders(_) if exchange.rule.key == 1 && exchange.scan.fetch.in_session() => {

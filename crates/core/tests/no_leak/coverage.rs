@@ -42,8 +42,8 @@ const TAIL: &str = "
   slot in a request names the same broker as before. A new broker takes the lowest place that no known one has.
 - Where brokers outnumber slots, several brokers share one: a slot in a request names the first of them, ListGroups and
   ListTransactions ask all of them. Where slots outnumber brokers, only one slot lists what a broker has.
-- A topic that is deleted and made again gets another topic id, as with a broker. If that happens while Pointsman is not running, it keeps
-  the one it had: real ids are not kept over a restart, only how often each topic was seen to get a new one.
+- A topic that is deleted and made again gets another topic id, as with a broker; also when that happens while Pointsman is not running, as
+  far as the state file has room for the ids of topics that clients were shown (40,000).
 - Log directories are those of the broker behind the slot that the client is connected to. With one port for all slots that cannot be
   known: with more than one broker such requests are answered with 42 `INVALID_REQUEST`.
 - DescribeQuorum numbers controllers that are no brokers above the slots and shows no listeners of theirs.

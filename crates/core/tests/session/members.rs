@@ -92,7 +92,8 @@ fn a_ghost_that_a_broker_did_not_take_out_leaves_before_the_next_join() {
     rig.answer(&sent[0], &Struct::new());
     rig.answer(&sent[1], &Struct::new().with("MemberId", "new"));
     rig.reply();
-    joined(&mut rig, "new");
+    rig.ask(JOIN_GROUP, 5, &join().with("MemberId", "new"));
+    assert_eq!(rig.sent_one().key, JOIN_GROUP, "there is no ghost any more");
 }
 
 #[test]

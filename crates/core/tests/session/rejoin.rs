@@ -260,3 +260,83 @@ fn while_no_cluster_serves_members_look_for_a_coordinator_instead_of_joining() {
         assert_eq!(told(&mut rig, api, &request), NOT_COORDINATOR, "api key {}", api.0);
     }
 }
+
+/// kafkajs joins once for each slot whose Fetch was refused, all at once, and knows the last of its ids only.
+#[test]
+fn a_connection_that_joins_several_times_at_once_is_one_member() {
+    let mut rig = rig();
+    joined(&mut rig, "old");
+    rig.switch();
+    rig.ask(JOIN_GROUP.0, JOIN_GROUP.1, &join("", false));
+    let first = rig.sent_one();
+    rig.ask(JOIN_GROUP.0, JOIN_GROUP.1, &join("", false));
+    assert!(rig.sent().is_empty(), "it waits for the first one's answer");
+    rig.answer(&first, &given("new", MEMBER_ID_REQUIRED));
+    let told: Vec<_> =
+        rig.replies().iter().map(|r| (r.body.i16("ErrorCode"), r.body.str("MemberId").to_owned())).collect();
+    assert_eq!(told, vec![(MEMBER_ID_REQUIRED, "new".to_owned()); 2]);
+
+    exchange(&mut rig, JOIN_GROUP, &join("new", false), &given("new", 0));
+    exchange(&mut rig, SYNC_GROUP, &member("new"), &Struct::new());
+    assert_eq!(told_id(&mut rig), "new", "it forgot that it has joined");
+}
+
+/// What a JoinGroup without an id is told here, without asking the cluster.
+fn told_id(rig: &mut Rig) -> String {
+    rig.ask(JOIN_GROUP.0, JOIN_GROUP.1, &join("", false));
+    assert!(rig.sent().is_empty(), "the cluster is not asked");
+    let reply = rig.reply();
+    assert_eq!(reply.i16("ErrorCode"), MEMBER_ID_REQUIRED);
+    reply.str("MemberId").to_owned()
+}
+
+#[test]
+fn a_membership_that_is_over_is_not_given_again() {
+    const LEAVE_GROUP: (i16, i16) = (13, 3);
+    let lost = Struct::new().with("ErrorCode", UNKNOWN_MEMBER_ID);
+    let gone = Struct::new().with("MemberId", "m");
+    let left = Struct::new().with("Members", vec![gone.clone()]);
+    let leave = Struct::new().with("GroupId", "g").with("Members", vec![gone]);
+    for (api, request, answer) in [
+        (HEARTBEAT, member("m"), &lost),
+        (SYNC_GROUP, member("m"), &lost),
+        (JOIN_GROUP, join("m", false), &lost),
+        (LEAVE_GROUP, leave, &left),
+    ] {
+        let mut rig = rig();
+        rig.switch();
+        joined(&mut rig, "m");
+        exchange(&mut rig, api, &request, answer);
+        exchange(&mut rig, JOIN_GROUP, &join("", false), &given("next", MEMBER_ID_REQUIRED));
+        assert_eq!(told_id(&mut rig), "next", "after api key {}", api.0);
+        rig.switch_back();
+        joined(&mut rig, "there");
+    }
+}
+
+#[test]
+fn static_members_other_groups_and_chains_that_never_switched_join_as_they_like() {
+    let id = |rig: &mut Rig, request: &Struct| {
+        exchange(rig, JOIN_GROUP, request, &given("another", MEMBER_ID_REQUIRED));
+    };
+    let mut rig = rig();
+    joined(&mut rig, "m");
+    id(&mut rig, &join("", false));
+    rig.switch();
+    joined(&mut rig, "new");
+    id(&mut rig, &join("", false).with("GroupInstanceId", "instance"));
+    rig.secondary.topology.set_coordinator(Group, "h", Some(1));
+    id(&mut rig, &join("", false).with("GroupId", "h"));
+}
+
+/// A first JoinGroup that is not answered holds up nobody for long.
+#[test]
+fn a_join_waits_for_an_earlier_one_as_long_as_for_any_look_up() {
+    let mut rig = rig();
+    rig.switch();
+    rig.ask(JOIN_GROUP.0, JOIN_GROUP.1, &join("", false));
+    rig.sent_one();
+    rig.ask(JOIN_GROUP.0, JOIN_GROUP.1, &join("", false));
+    rig.wait(pointsman_core::limits::LOOKUP_WAIT);
+    assert_eq!(rig.sent_one().key, JOIN_GROUP.0);
+}

@@ -33,6 +33,17 @@ pub enum Library {
     Tools,
 }
 
+/// How slots share a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnePort {
+    /// At one address.
+    OneAddress,
+    /// Each has its own name for that address.
+    Names,
+    /// There is one.
+    OneSlot,
+}
+
 impl Library {
     /// All of them, in the order of the tables.
     pub const ALL: [Self; 12] = [
@@ -100,10 +111,14 @@ impl Library {
         }
     }
 
-    /// Whether it takes all nodes at one address for the same one, so that such a port can have one slot only: kafkajs, and the
-    /// librdkafka 2.0.2 of the distribution's kcat. With several slots kafkajs drops records and says they are delivered.
-    pub const fn one_node_per_address(self) -> bool {
-        matches!(self, Self::Kafkajs | Self::Kcat)
+    /// What it needs of a port that all slots share. kafkajs, and the librdkafka 2.0.2 of the distribution's kcat, take all nodes
+    /// at one address for the same one; kafkajs then drops records and says they are delivered.
+    pub const fn one_port(self) -> OnePort {
+        match self {
+            Self::Kafkajs => OnePort::Names,
+            Self::Kcat => OnePort::OneSlot,
+            _ => OnePort::OneAddress,
+        }
     }
 
     /// The driver of the same library that produces and consumes for as long as it is told to; `None`: there is none.

@@ -15,6 +15,6 @@ mod verdict;
 
 pub use cases::{CASES, ClientCase, Feature, MORE};
 pub use clients::{Task, run};
-pub use library::Library;
+pub use library::{Library, OnePort};
 pub use subject::Subject;
 pub use verdict::{Finding, judge};

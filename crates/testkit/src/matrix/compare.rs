@@ -91,8 +91,8 @@ mod tests {
         let limit = |proxied| Row { case: "log_dirs", ..row(Ok(()), proxied) };
         assert!(differences(&[limit(Err("no".to_owned()))]).is_empty());
         assert!(differences(&[limit(Ok(()))])[0].contains("remove it"));
-        let of_one = |library| Row { case: "reassign", library, ..row(Ok(()), Err("no".to_owned())) };
-        assert!(differences(&[of_one(Library::Kafkajs)]).is_empty());
+        let of_one = |library| Row { case: "describe_cluster", library, ..row(Ok(()), Err("no".to_owned())) };
+        assert!(differences(&[of_one(Library::Kcat)]).is_empty());
         assert_eq!(differences(&[of_one(Library::Franz)]).len(), 1, "only of that client");
         let slots = Row { shape: Shape::Slots, ..limit(Err("no".to_owned())) };
         assert_eq!(differences(&[slots]).len(), 1, "only with one port");

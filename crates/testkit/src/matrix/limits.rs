@@ -24,13 +24,9 @@ const LIMITS: &[Limit] = &[
     limit("tool_log_dirs", Some(Shape::One), &[]),
     // Ending the transaction of another producer is WriteTxnMarkers, which belongs to brokers and is not offered.
     limit("txn_admin", None, &[]),
-    // These clients take all nodes at one address for the same one, so one port is one slot for them: they are shown one broker,
-    // and one cannot be told to hold three replicas.
-    limit("describe_cluster", Some(Shape::One), ONE_NODE),
-    limit("reassign", Some(Shape::One), ONE_NODE),
+    // It takes all nodes at one address for the same one, so one port is one slot for it: it is shown one broker.
+    limit("describe_cluster", Some(Shape::One), &[Library::Kcat]),
 ];
-
-const ONE_NODE: &[Library] = &[Library::Kafkajs, Library::Kcat];
 
 /// Whether a case is known not to work.
 pub(super) fn listed(row: &Row) -> bool {

@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 
 use super::{Row, Shape};
 use crate::clients::Program;
-use crate::conformance::{ClientCase, Finding, Library, Task, run};
+use crate::conformance::{ClientCase, Finding, Library, OnePort, Task, run};
 use crate::kafka::{Cluster, ClusterSpec, Kafka};
 use crate::pointsman::{Place, Pointsman, Spec};
 
 pub(super) const BROKERS: u16 = 3;
 /// Nothing falls back here.
 const HOLD: Duration = Duration::from_secs(30);
+/// Names for 127.0.0.1 (RFC 6761).
+const SLOT_NAMES: &str = "b{slot}.localhost";
 
 /// A cluster and what stands before it.
 #[derive(Debug)]
@@ -56,8 +58,8 @@ impl Stage {
     ) -> Vec<Row> {
         let direct = play(library, program, "direct", &self.cluster.bootstrap(), cases);
         let through = |(shape, place, _): &(Shape, Place, Pointsman)| {
-            let proxied = if *shape == Shape::One && library.one_node_per_address() {
-                self.one_slot(library, program, &place.binary, cases)
+            let proxied = if *shape == Shape::One && library.one_port() != OnePort::OneAddress {
+                self.one_port(library, program, &place.binary, cases)
             } else {
                 play(library, program, shape.word(), &place.bootstrap(), cases)
             };
@@ -74,8 +76,8 @@ impl Stage {
         self.proxies.iter().flat_map(through).collect()
     }
 
-    /// Through one port with one slot.
-    fn one_slot(
+    /// Through one port that is set up for the client.
+    fn one_port(
         &self,
         library: Library,
         program: &Program,
@@ -83,10 +85,13 @@ impl Stage {
         cases: &[&'static ClientCase],
     ) -> Vec<Finding> {
         let chain = [("only", self.cluster.bootstrap())];
-        let start = |place: &Place| {
-            Pointsman::start(place, &Spec { slots: Some(1), ..Spec::new(&chain, HOLD, "log") })
+        let spec = Spec::new(&chain, HOLD, "log");
+        let spec = match library.one_port() {
+            OnePort::OneAddress => spec,
+            OnePort::Names => Spec { advertise: SLOT_NAMES, ..spec },
+            OnePort::OneSlot => Spec { slots: Some(1), ..spec },
         };
-        match Place::free(binary, 1).and_then(|place| Ok((start(&place)?, place))) {
+        match Place::free(binary, 1).and_then(|place| Ok((Pointsman::start(&place, &spec)?, place))) {
             Ok((_running, place)) => play(library, program, Shape::One.word(), &place.bootstrap(), cases),
             Err(why) => failed(cases, &why),
         }

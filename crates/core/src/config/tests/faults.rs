@@ -284,6 +284,10 @@ fn slots_and_advertised_hosts_are_checked() {
         ["7:16: virtual_clusters.main.advertise: expected a host name or address without port, that \
                      clients can reach, found `0.0.0.0`; write e.g. advertise: kafka.example.com"];
     assert_eq!(changed("kafka.example.com", "0.0.0.0"), expected);
+    let expected =
+        ["7:16: virtual_clusters.main.advertise: expected a host name or address without port, that \
+                     clients can reach, found the text `b{node}.k`; write e.g. advertise: kafka.example.com"];
+    assert_eq!(changed("kafka.example.com", "'b{node}.k'"), expected);
     let expected = ["4:40: virtual_clusters.main.slots: a port range has one slot per port: 2; \
                      remove `slots`, or listen on one port"];
     let range = "  main: { listen: 127.0.0.1:9092-9093, slots: 3, chain: [p] }";
