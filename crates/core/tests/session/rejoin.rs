@@ -196,8 +196,8 @@ fn kafka_python_gives_up_its_partitions_first_if_it_learns_in_a_join_that_it_was
         exchange(&mut rig, SYNC_GROUP, &member("new"), &Struct::new());
         exchange(&mut rig, HEARTBEAT, &member("new"), &Struct::new());
         exchange(&mut rig, OFFSET_COMMIT, &commit("new"), &Struct::new());
-        let another = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("other", 0));
-        assert_eq!(subscribed(&another), subscription(false), "it has nothing of another cluster any more");
+        let later = exchange(&mut rig, JOIN_GROUP, &join("new", false), &given("new", 0));
+        assert_eq!(subscribed(&later), subscription(false), "it has nothing of another cluster any more");
     }
 }
 
