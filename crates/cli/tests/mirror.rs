@@ -171,7 +171,7 @@ async fn with_identical_offsets_a_switch_changes_nothing_but_the_leader() {
             ferry.turn(1 - from).expect("the mirror turns round");
             let committed =
                 ferry.committed(from).expect("commits").into_values().map(|c| (CLIENT.to_owned(), c));
-            moves.push(Moved { begun, committed: committed.collect() });
+            moves.push(Moved { begun, ended: now(), committed: committed.collect() });
         });
     }
     stop_producing.cancel();

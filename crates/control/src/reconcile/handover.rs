@@ -65,7 +65,11 @@ struct Left {
 
 impl Handover {
     pub(crate) fn new(state: Option<&VirtualState>) -> Self {
-        let point = state.and_then(|s| s.switch_point.clone()).unwrap_or_default();
+        let mut point = state.and_then(|s| s.switch_point.clone()).unwrap_or_default();
+        if let Some(trailing) = state.map(|s| &s.failover).filter(|failover| failover.trailing) {
+            // Consumers follow with the restart, and what is below the base that was reserved for that is of the other cluster.
+            point.epoch_base = trailing.epoch_base;
+        }
         let saved_groups = state.map(|s| s.groups.clone()).unwrap_or_default();
         let groups = Groups::restore(&saved_groups);
         if point.generation > 0 {

@@ -13,11 +13,7 @@
 //! Produces are never held up by any of it. If they have to move again, consumers move with them.
 
 use super::{Action, Input, Leaving, Machine, Moment, Phase, Reason, next};
-use crate::{
-    Now,
-    health::Standing,
-    limits::{EPOCH_MARGIN, FENCE_WAIT},
-};
+use crate::{Now, health::Standing, limits::FENCE_WAIT};
 use std::{sync::Arc, time::Duration};
 
 /// A cluster's time of service, as clients know it.
@@ -101,6 +97,7 @@ pub(super) enum Trail {
     Moving {
         generation: u64,
         deadline: Now,
+        epoch_base: i32,
     },
 }
 
@@ -109,6 +106,8 @@ pub(super) struct Drain {
     era: Era,
     begun: Now,
     until: Now,
+    /// Epoch base that is reserved for when consumers follow: a restart may come right after that.
+    epoch_base: i32,
     leaving: bool,
     /// What the control plane said.
     read: bool,
@@ -146,10 +145,10 @@ impl Machine {
         })
     }
 
-    pub(super) fn begin_drain(&mut self, era: Era, now: Now) {
+    pub(super) fn begin_drain(&mut self, era: Era, epoch_base: i32, now: Now) {
         let until = now + self.rules.consumer_drain;
-        let drain = Drain { era, begun: now, until, leaving: false, read: false, committed: false };
-        self.trail = Trail::Draining(drain);
+        let (leaving, read, committed) = (false, false, false);
+        self.trail = Trail::Draining(Drain { era, begun: now, until, epoch_base, leaving, read, committed });
     }
 
     /// Takes in what the control plane found out about the drain of this switch.
@@ -187,7 +186,9 @@ impl Machine {
         let now = moment.now;
         let mut drain = match &self.trail {
             Trail::Draining(drain) => drain.clone(),
-            Trail::Moving { deadline, .. } if now >= *deadline => return self.move_consumers(moment),
+            Trail::Moving { deadline, epoch_base, .. } if now >= *deadline => {
+                return self.move_consumers(*epoch_base, moment);
+            }
             Trail::Moving { .. } | Trail::Together => return Vec::new(),
         };
         if let Some(ended) = self.end_of(&drain, now) {
@@ -219,7 +220,8 @@ impl Machine {
     fn end_drain(&mut self, drain: &Drain, ended: Ended, moment: &mut Moment<'_>) -> Vec<Action> {
         let over = self.over(drain, ended, moment.now);
         let generation = next(moment.generation);
-        self.trail = Trail::Moving { generation, deadline: moment.now + FENCE_WAIT };
+        let epoch_base = drain.epoch_base;
+        self.trail = Trail::Moving { generation, deadline: moment.now + FENCE_WAIT, epoch_base };
         vec![Action::FenceConsumers { generation }, over]
     }
 
@@ -230,7 +232,7 @@ impl Machine {
 
     /// Nothing uses the drained cluster any more.
     pub(super) fn pass_consumers_fence(&mut self, passed: u64, now: Now) {
-        if let Trail::Moving { generation, deadline } = &mut self.trail
+        if let Trail::Moving { generation, deadline, .. } = &mut self.trail
             && *generation == passed
         {
             *deadline = now;
@@ -239,12 +241,21 @@ impl Machine {
 
     /// Consumers follow. They may have been shown epochs of the active cluster already, so these rise once more: what a consumer
     /// brings from the other log is older.
-    fn move_consumers(&mut self, moment: &mut Moment<'_>) -> Vec<Action> {
+    fn move_consumers(&mut self, epoch_base: i32, moment: &mut Moment<'_>) -> Vec<Action> {
         self.trail = Trail::Together;
-        let above_all = moment.max_epoch.max(0).saturating_add(EPOCH_MARGIN);
-        self.epoch_base = self.epoch_base.saturating_add(above_all);
-        let (generation, epoch_base) = (next(moment.generation), self.epoch_base);
+        self.epoch_base = epoch_base;
+        let generation = next(moment.generation);
         vec![Action::MoveConsumers { generation, epoch_base }]
+    }
+}
+
+impl Trail {
+    /// The epoch base that is reserved for when consumers follow.
+    pub(super) fn reserved(&self) -> Option<i32> {
+        match self {
+            Trail::Together => None,
+            Trail::Draining(Drain { epoch_base, .. }) | Trail::Moving { epoch_base, .. } => Some(*epoch_base),
+        }
     }
 }
 

@@ -454,6 +454,11 @@ impl Machine {
         }
     }
 
+    /// An epoch base above every epoch that was shown to a client.
+    fn base_above(&self, moment: &Moment<'_>) -> i32 {
+        self.epoch_base.saturating_add(moment.max_epoch.max(0).saturating_add(EPOCH_MARGIN))
+    }
+
     fn opening(&self) -> Reason {
         if self.since == 0 { Reason::Start } else { Reason::QuorumBack }
     }
@@ -470,8 +475,7 @@ impl Machine {
         let interrupted = self.interrupt_drain(moment.now);
         let era = self.era_to_drain(wanted.as_ref(), reason);
         if self.since > 0 {
-            let above_all = moment.max_epoch.max(0).saturating_add(EPOCH_MARGIN);
-            self.epoch_base = self.epoch_base.saturating_add(above_all);
+            self.epoch_base = self.base_above(moment);
         }
         self.since = next(moment.generation);
         let left = Leaving { from, wanted, forced: false, reason, trouble, era };
@@ -522,7 +526,7 @@ impl Machine {
         let (generation, epoch_base) = (self.since, self.epoch_base);
         let report = report(generation, Some(cluster.clone()));
         if let Some(era) = era {
-            self.begin_drain(era, moment.now);
+            self.begin_drain(era, self.base_above(moment), moment.now);
         }
         vec![Action::Activate { generation, cluster, epoch_base }, report]
     }

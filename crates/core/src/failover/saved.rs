@@ -1,6 +1,6 @@
 //! What of a machine survives a restart.
 
-use super::{Machine, Phase, Trail};
+use super::{Machine, Phase};
 use crate::{Now, config::FailoverConfig};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ pub struct Saved {
     pub active: Option<Arc<str>>,
     /// Generation of the newest fence or activation; 0: there was none yet.
     pub since: u64,
-    /// Epoch base of the active cluster, or the one reserved for the next.
+    /// Epoch base of the active cluster, or the one reserved for the next, or for when consumers follow.
     pub epoch_base: i32,
     /// How often the chain has moved to another cluster than the one that served last.
     #[serde(default)]
@@ -33,7 +33,7 @@ impl Machine {
         Saved {
             active: self.active().cloned(),
             since: self.since,
-            epoch_base: self.epoch_base,
+            epoch_base: self.trail.reserved().unwrap_or(self.epoch_base),
             term: self.term,
             pinned: self.pinned,
             forced: self.forced,
@@ -57,11 +57,9 @@ impl Machine {
         machine.forced = saved.forced;
         machine.activated = now;
         if let Some(active) = saved.active.as_ref().filter(|a| machine.chain.contains(a)) {
+            // Consumers who had not followed do so now, because nobody knows what they have read. The epoch base is the one that was reserved
+            // for that: above all that they have seen.
             machine.phase = Phase::Serving(active.clone());
-            if saved.trailing {
-                // Nobody knows what was read: consumers move at once, as the end of a drain moves them.
-                machine.trail = Trail::Moving { generation: 0, deadline: now };
-            }
         }
         machine
     }

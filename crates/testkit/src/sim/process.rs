@@ -53,9 +53,6 @@ impl Process {
                 if mutation == Mutation::EpochBaseForgotten {
                     saved.epoch_base = 0;
                 }
-                if mutation == Mutation::TrailForgotten {
-                    saved.trailing = false;
-                }
                 if mutation == Mutation::TermForgotten {
                     saved.term = 0;
                 }
@@ -86,7 +83,11 @@ impl Process {
     }
 
     pub(crate) fn stored(&self) -> Stored {
-        Stored { saved: self.machine.saved(), reserved: self.generation + 100, max_epoch: self.max_epoch }
+        let mut saved = self.machine.saved();
+        if self.mutation == Mutation::TrailForgotten {
+            (saved.trailing, saved.epoch_base) = (false, self.machine.epoch_base());
+        }
+        Stored { saved, reserved: self.generation + 100, max_epoch: self.max_epoch }
     }
 
     pub(crate) fn saw_epoch(&mut self, epoch: i32) {

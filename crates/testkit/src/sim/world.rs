@@ -450,6 +450,7 @@ impl World {
                 Action::FenceConsumers { generation } => {
                     self.publish_now(generation)?;
                     self.consumers_fence = Some(generation);
+                    self.store(generation);
                     let adopted =
                         if self.rng.chance(15) { self.rng.ms(100, 400) } else { self.rng.ms(0, 20) };
                     self.inside(adopted, Inside::Adopted(generation));
