@@ -79,7 +79,8 @@ impl Consumers {
         if now > since + self.bound {
             return Err(Violation { rule: "a drain is bounded", detail: detail() });
         }
-        if lost(on) {
+        // What is lost when the drain begins is left in the next step, at the same time.
+        if lost(on) && now > since {
             return Err(Violation {
                 rule: "a cluster without quorum is drained no longer",
                 detail: detail(),
