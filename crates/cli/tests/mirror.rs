@@ -168,9 +168,9 @@ async fn with_identical_offsets_a_switch_changes_nothing_but_the_leader() {
                 .output()
                 .expect("it runs");
             assert!(output.status.success(), "{output:?}\n{}", proxy.log());
-            ferry.turn(1 - from).expect("the mirror turns round");
             let committed =
                 ferry.committed(from).expect("commits").into_values().map(|c| (CLIENT.to_owned(), c));
+            ferry.turn(1 - from).expect("the mirror turns round");
             moves.push(Moved { begun, ended: now(), committed: committed.collect() });
         });
     }

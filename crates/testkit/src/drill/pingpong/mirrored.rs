@@ -84,8 +84,9 @@ pub(super) fn run(bench: &Bench, base: &Base, options: &Options) -> Result<Mirro
         let ended = now_ns();
         run::tell(number, &switch);
         if switch.failure.is_none() {
-            ferry.turn(1 - at)?;
+            // Before the mirror turns round: then it brings commits of the other side.
             let committed = ferry.committed(at)?;
+            ferry.turn(1 - at)?;
             let by_client = |(group, offsets): (String, _)| (client_of(&group).to_owned(), offsets);
             moves.push(Moved { begun, ended, committed: committed.into_iter().map(by_client).collect() });
             at = 1 - at;
