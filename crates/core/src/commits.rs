@@ -16,9 +16,11 @@ use std::{
 
 /// Commits remembered; beyond it the oldest is not: 8 bytes each, and a producer has one at a time.
 const CAPACITY: usize = 10_000;
-/// Time-outs remembered; beyond it that of another producer is taken for the default: about 60 bytes each. Only those that are not the
-/// default take room.
-const TIMEOUTS: usize = 100_000;
+/// Bytes for time-outs; beyond them that of another producer is taken for the default. Only those that are not the default take room. A
+/// client chooses its id, of up to 32 KiB, and whether a broker takes it is not known yet.
+const TIMEOUTS: usize = 8 << 20;
+/// What an entry takes beside its id.
+const TIMEOUT_ENTRY: usize = 60;
 /// `transaction.timeout.ms` of a producer whose own is not known: the default of all clients.
 const DEFAULT_TIMEOUT_MS: i32 = 60_000;
 
@@ -27,8 +29,14 @@ const DEFAULT_TIMEOUT_MS: i32 = 60_000;
 pub struct Commits {
     /// Producer ids, as clients know them, whose commit is in doubt. Oldest first.
     in_doubt: Mutex<VecDeque<i64>>,
+    timeouts: Mutex<Timeouts>,
+}
+
+#[derive(Debug, Default)]
+struct Timeouts {
     /// `transaction.timeout.ms` by transactional id.
-    timeouts: Mutex<HashMap<Box<str>, i32>>,
+    by_id: HashMap<Box<str>, i32>,
+    bytes: usize,
 }
 
 impl Commits {
@@ -36,25 +44,28 @@ impl Commits {
         self.in_doubt.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timeouts(&self) -> MutexGuard<'_, HashMap<Box<str>, i32>> {
+    fn timeouts(&self) -> MutexGuard<'_, Timeouts> {
         self.timeouts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A producer said its `transaction.timeout.ms`.
     pub fn set_timeout(&self, transactional_id: &str, ms: i32) {
         let mut timeouts = self.timeouts();
+        let needed = transactional_id.len() + TIMEOUT_ENTRY;
         if ms == DEFAULT_TIMEOUT_MS {
-            timeouts.remove(transactional_id);
-        } else if let Some(known) = timeouts.get_mut(transactional_id) {
+            let known = timeouts.by_id.remove(transactional_id);
+            timeouts.bytes -= known.map_or(0, |_| needed);
+        } else if let Some(known) = timeouts.by_id.get_mut(transactional_id) {
             *known = ms;
-        } else if timeouts.len() < TIMEOUTS {
-            timeouts.insert(transactional_id.into(), ms);
+        } else if timeouts.bytes + needed <= TIMEOUTS {
+            timeouts.by_id.insert(transactional_id.into(), ms);
+            timeouts.bytes += needed;
         }
     }
 
     /// A producer's `transaction.timeout.ms`, as far as it is known.
     pub fn timeout(&self, transactional_id: &str) -> i32 {
-        self.timeouts().get(transactional_id).copied().unwrap_or(DEFAULT_TIMEOUT_MS)
+        self.timeouts().by_id.get(transactional_id).copied().unwrap_or(DEFAULT_TIMEOUT_MS)
     }
 
     /// Those that were in doubt before a restart.
@@ -117,12 +128,21 @@ mod tests {
         commits.set_timeout("a", 10_000);
         assert_eq!((commits.timeout("a"), commits.timeout("b")), (10_000, DEFAULT_TIMEOUT_MS));
         commits.set_timeout("a", DEFAULT_TIMEOUT_MS);
-        assert!(commits.timeouts().is_empty());
-        for producer in 0..=TIMEOUTS {
-            commits.set_timeout(&producer.to_string(), 1);
+        assert!(commits.timeouts().by_id.is_empty());
+        assert_eq!(commits.timeouts().bytes, 0, "all room is given back");
+    }
+
+    #[test]
+    fn timeouts_are_bounded_by_the_bytes_of_their_ids() {
+        let commits = Commits::default();
+        let id = |number: usize| format!("{number:0width$}", width = 32 << 10);
+        for number in 0..=TIMEOUTS / (32 << 10) {
+            commits.set_timeout(&id(number), 1);
         }
-        commits.set_timeout("0", 2);
-        let last = TIMEOUTS.to_string();
-        assert_eq!((commits.timeout("0"), commits.timeout(&last)), (2, DEFAULT_TIMEOUT_MS));
+        commits.set_timeout(&id(0), 2);
+        let last = commits.timeout(&id(TIMEOUTS / (32 << 10)));
+        assert_eq!((commits.timeout(&id(0)), last), (2, DEFAULT_TIMEOUT_MS));
+        let held: usize = commits.timeouts().by_id.keys().map(|id| id.len()).sum();
+        assert!(held <= TIMEOUTS, "{held} bytes");
     }
 }

@@ -95,6 +95,8 @@ impl Session {
         };
         match place {
             Place::Elsewhere => {
+                // Who is told by a heartbeat gives its partitions up by itself.
+                self.lost_in_join &= key != HEARTBEAT;
                 // From its commits too franz-go concludes that the membership is lost.
                 let commits = key == OFFSET_COMMIT && self.library == Library::FranzGo;
                 let code = if commits { error::REBALANCE_IN_PROGRESS } else { error::UNKNOWN_MEMBER_ID };

@@ -222,6 +222,7 @@ fn who_gives_up_its_partitions_by_itself_keeps_its_topics() {
     let mut rig = of_library("kafka-python");
     joined(&mut rig, "old");
     rig.switch();
+    assert_eq!(told(&mut rig, JOIN_GROUP, &join("old", false)), UNKNOWN_MEMBER_ID, "and now by a heartbeat");
     assert_eq!(told(&mut rig, HEARTBEAT, &member("old")), UNKNOWN_MEMBER_ID);
     let sent = exchange(&mut rig, JOIN_GROUP, &join("", false), &given("new", 0));
     assert_eq!(subscribed(&sent), subscription(false));
