@@ -9,6 +9,7 @@
 //! not ready has noted the task's waker by that, so that a wait costs nothing more. Whatever has no room is not read: bytes stay in
 //! the kernel, and the other side feels it.
 
+mod moves;
 mod records;
 mod requests;
 
@@ -21,8 +22,10 @@ use crate::{
     listener::Shared,
     queue::WriteQueue,
     upstream::{Upstream, Upstreams},
+    workers::Place,
 };
 use bytes::BytesMut;
+use moves::{End, Stop};
 use pointsman_core::{
     Now, limits,
     metrics::CloseReason,
@@ -54,6 +57,7 @@ const ROUNDS: usize = 16;
 
 pub(crate) struct Connection {
     shared: Arc<Shared>,
+    place: Place,
     client: TcpStream,
     session: Session,
     snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -69,7 +73,7 @@ pub(crate) struct Connection {
     said: Output,
     alarm: Alarm,
     closing: Option<Close>,
-    /// The time when this round began.
+    /// The time when this round began, or the one before it.
     now: Now,
     /// When the client last sent something, or was begun to be read from.
     progress: Now,
@@ -87,6 +91,7 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(
         shared: Arc<Shared>,
+        place: Place,
         client: TcpStream,
         session: Session,
         snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -96,6 +101,7 @@ impl Connection {
         let now = shared.now();
         Self {
             shared,
+            place,
             client,
             session,
             snapshots,
@@ -118,27 +124,34 @@ impl Connection {
         }
     }
 
-    /// Runs until either side ends it; returns why.
-    pub(crate) async fn run(mut self) -> Close {
-        let close = poll_fn(|cx| self.poll(cx)).await;
+    async fn run(mut self) -> End {
+        let close = match poll_fn(|cx| self.poll(cx)).await {
+            Stop::Close(close) => close,
+            Stop::Move(place) => return End::Moves(Box::new(self), place),
+        };
         if !self.herald.is_aborting() {
             self.linger().await;
         }
         self.shared.metrics.upstreams.sub(self.upstreams.len() as u64);
-        close
+        End::Closed(close)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
         // First, so that nothing said from now on is missed.
         self.herald.listen(cx.waker());
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
+            // The second round nearly always finds nothing to do, and takes the time of the first.
+            if round != 1 {
+                self.now = self.shared.now();
+            }
             let moved = self.round(cx);
             if let Some(close) = self.closing.take() {
-                return Poll::Ready(close);
+                return Poll::Ready(Stop::Close(close));
             }
             if !moved && !self.rings(cx) {
                 self.rest();
-                return Poll::Pending;
+                let better = if round > 0 { self.better_place() } else { None };
+                return better.map_or(Poll::Pending, |place| Poll::Ready(Stop::Move(place)));
             }
         }
         cx.waker().wake_by_ref();
@@ -147,7 +160,6 @@ impl Connection {
 
     /// One pass over everything. Returns whether something has changed, so that there may be more to do.
     fn round(&mut self, cx: &mut Context<'_>) -> bool {
-        self.now = self.shared.now();
         self.heed();
         self.adopt_snapshot();
         if self.session.poll_topology(cx.waker()) {
@@ -334,42 +346,26 @@ impl Connection {
 
     /// Carries out what the session said.
     fn apply(&mut self) {
-        let mut said = std::mem::take(&mut self.said);
+        let Self { said, upstreams, shared, session, .. } = self;
         for peer in said.drop_links.drain(..) {
-            if self.upstreams.remove(peer).is_some() {
-                self.shared.metrics.upstreams.dec();
+            if upstreams.remove(peer).is_some() {
+                shared.metrics.upstreams.dec();
             }
         }
         for outgoing in said.sends.drain(..) {
-            if self.upstreams.get_mut(outgoing.to).is_none() {
-                self.upstreams.insert(self.connect(outgoing.to));
-                self.shared.metrics.upstreams.inc();
-            }
-            if let Some(upstream) = self.upstreams.get_mut(outgoing.to) {
-                upstream.push(outgoing);
-            }
+            let to = outgoing.to;
+            upstreams.get_or_insert(to, || connect(to, session, shared)).push(outgoing);
         }
         for reply in said.replies.drain(..) {
             self.output.push(reply);
         }
         for signal in said.signals.drain(..) {
             // A full queue means that the control plane has enough to look at.
-            let _ = self.shared.signals.try_send(signal);
+            let _ = shared.signals.try_send(signal);
         }
         if let Some(close) = said.close.take() {
             self.closing.get_or_insert(close);
         }
-        self.said = said;
-    }
-
-    fn connect(&self, peer: Peer) -> Upstream {
-        let address = self.session.address(peer);
-        let shared = self.shared.clone();
-        let connecting = async move {
-            let address = address.ok_or_else(|| io::Error::other("the broker's address is not known"))?;
-            shared.names.dial(&address).await
-        };
-        Upstream::new(peer, Box::pin(connecting))
     }
 
     /// Returns that something has changed.
@@ -420,4 +416,15 @@ impl Connection {
         // A client that does not read loses what it was not going to read.
         let _ = timeout(LINGER, flush).await;
     }
+}
+
+/// Begins a connection to a broker.
+fn connect(peer: Peer, session: &Session, shared: &Arc<Shared>) -> Upstream {
+    shared.metrics.upstreams.inc();
+    let (address, shared) = (session.address(peer), shared.clone());
+    let connecting = async move {
+        let address = address.ok_or_else(|| io::Error::other("the broker's address is not known"))?;
+        shared.names.dial(&address).await
+    };
+    Upstream::new(peer, Box::pin(connecting))
 }

@@ -197,6 +197,12 @@ impl DataPlane {
         }
     }
 
+    /// From now on connections go to another thread after all work, for tests: nothing may be lost by it.
+    #[doc(hidden)]
+    pub fn move_always(&self) {
+        self.workers.set_restless();
+    }
+
     /// Stops accepting, lets requests in flight be answered, and ends what is left at the deadline.
     /// Returns how many connections had to be cut.
     pub async fn shut_down(self, deadline: Duration) -> usize {
@@ -245,14 +251,14 @@ impl Acceptor {
         let span = info_span!("connection", virtual_cluster = %self.shared.name, slot = self.slot, %peer);
         let metrics = self.shared.metrics.clone();
         metrics.accepted.add(1);
-        let place = self.workers.place();
-        let Some(served) = self.serve(stream, &place) else { return };
-        let (passthrough, thread) = (self.passthrough, place.handle().clone());
+        let passthrough = self.passthrough;
+        let place = if passthrough { self.workers.fixed_place() } else { self.workers.place() };
+        let thread = place.handle().clone();
+        let Some(served) = self.serve(stream, place) else { return };
         metrics.connections.inc();
         // The span is entered for what is said only: to enter it for each wake-up costs more than the work of a small frame.
         let connection = async move {
             let close = served.await;
-            drop(place);
             metrics.connections.dec();
             metrics.closed[close.reason as usize].add(1);
             span.in_scope(|| report(&close, passthrough));
@@ -261,10 +267,10 @@ impl Acceptor {
     }
 
     /// What becomes of a client, in a box: the two kinds differ much in size.
-    fn serve(&self, stream: TcpStream, place: &Place) -> Option<Pin<Box<dyn Future<Output = Close> + Send>>> {
+    fn serve(&self, stream: TcpStream, place: Place) -> Option<Pin<Box<dyn Future<Output = Close> + Send>>> {
         let stream = place.take(stream).ok()?;
         if !self.passthrough {
-            return Some(Box::pin(self.connection(stream)?.run()));
+            return Some(Box::pin(self.connection(stream, place)?.live()));
         }
         socket::tune(&stream).ok()?;
         let arrival = Arrival {
@@ -275,10 +281,14 @@ impl Acceptor {
             generations: self.generations.clone(),
             listening: self.herald.listening(),
         };
-        Some(Box::pin(passthrough::run(arrival, self.stop.clone())))
+        let served = passthrough::run(arrival, self.stop.clone());
+        Some(Box::pin(async move {
+            let _place = place;
+            served.await
+        }))
     }
 
-    fn connection(&self, stream: TcpStream) -> Option<Connection> {
+    fn connection(&self, stream: TcpStream, place: Place) -> Option<Connection> {
         socket::tune(&stream).ok()?;
         let mut snapshots = self.snapshots.clone();
         let snapshot = snapshots.borrow_and_update().clone();
@@ -287,7 +297,8 @@ impl Acceptor {
         let (gate, metrics) = (self.shared.gate.clone(), self.shared.metrics.clone());
         let session =
             Session::new(virtual_cluster, self.slot, gate, metrics).with_members(self.shared.members.clone());
-        Some(Connection::new(self.shared.clone(), stream, session, snapshots, self.herald.listening(), mark))
+        let listening = self.herald.listening();
+        Some(Connection::new(self.shared.clone(), place, stream, session, snapshots, listening, mark))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     pipes::Pipes,
     queue::WriteQueue,
     splice::{Fault, Moved, Mover},
+    workers::Place,
 };
 use bytes::BytesMut;
 use pointsman_core::{
@@ -184,16 +185,34 @@ impl Upstreams {
         self.find(peer).ok().map(|at| &mut self.0[at])
     }
 
-    /// In place of a former one to the same broker.
-    pub(crate) fn insert(&mut self, upstream: Upstream) {
-        match self.find(upstream.peer) {
-            Ok(at) => self.0[at] = upstream,
-            Err(at) => self.0.insert(at, upstream),
-        }
+    /// The one to a broker; if there is none, `begin` makes it.
+    pub(crate) fn get_or_insert(&mut self, peer: Peer, begin: impl FnOnce() -> Upstream) -> &mut Upstream {
+        let at = self.find(peer).unwrap_or_else(|at| {
+            self.0.insert(at, begin());
+            at
+        });
+        &mut self.0[at]
     }
 
     pub(crate) fn remove(&mut self, peer: Peer) -> Option<Upstream> {
         self.find(peer).ok().map(|at| self.0.remove(at))
+    }
+
+    /// Whether none of them is only being made.
+    pub(crate) fn are_open(&self) -> bool {
+        self.0.iter().all(|u| matches!(u.state, State::Open(_)))
+    }
+
+    /// The same, with the sockets' events on another thread.
+    pub(crate) fn moved_to(self, place: &Place) -> io::Result<Self> {
+        let moved = |upstream: Upstream| {
+            let state = match upstream.state {
+                State::Open(stream) => State::Open(place.take(stream)?),
+                connecting @ State::Connecting(_) => connecting,
+            };
+            Ok(Upstream { state, ..upstream })
+        };
+        self.0.into_iter().map(moved).collect::<io::Result<_>>().map(Self)
     }
 
     /// The broker of the connection of that number.

@@ -315,8 +315,8 @@ impl Session {
 
     /// A position that changes is counted and logged.
     pub(super) fn tell_moved(&self, moved: Option<Moved>, out: &mut Output) {
-        let serving = self.serving(Side::Consume).map(|a| a.cluster.name.clone());
-        let (Some(moved), Some(cluster)) = (moved, serving) else { return };
+        let Some(moved) = moved else { return };
+        let Some(cluster) = self.serving(Side::Consume).map(|a| a.cluster.name.clone()) else { return };
         if moved.group.is_some() {
             self.metrics.positions_given.add(moved.partitions);
         }

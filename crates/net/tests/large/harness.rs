@@ -43,7 +43,7 @@ pub(crate) struct World {
     pub(crate) generations: Arc<Generations>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     topic_ids: Arc<TopicIds>,
-    _plane: DataPlane,
+    plane: DataPlane,
 }
 
 fn cluster(name: &str, brokers: &[TcpListener]) -> Arc<Cluster> {
@@ -96,7 +96,12 @@ impl World {
         let listener = listener.expect("a port");
         let proxy = listener.addresses()[0];
         plane.serve(listener, Arc::default());
-        Self { measure, brokers, proxy, clusters, generations, snapshots, topic_ids, _plane: plane }
+        Self { measure, brokers, proxy, clusters, generations, snapshots, topic_ids, plane }
+    }
+
+    /// See [`DataPlane::move_always`].
+    pub(crate) fn move_always(&self) {
+        self.plane.move_always();
     }
 
     pub(crate) async fn client(&self) -> Peer {

@@ -10,6 +10,7 @@ mod fetch;
 mod harness;
 mod hostile;
 mod memory;
+mod moves;
 mod produce;
 
 #[global_allocator]

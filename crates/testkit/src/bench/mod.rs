@@ -151,7 +151,7 @@ fn measure(
     prepared: &Prepared,
 ) -> Result<load::Measured, String> {
     let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
-    load::run(workload, &Target { rate, ..target(options, &running) })
+    load::run(workload, &Target { rate, ..target(options, workload, &running) })
 }
 
 /// The rate of [`Workload::Half`] on this side: that of `--rate` where it cannot be found.
@@ -172,11 +172,11 @@ fn half_rate(options: &Options, side: Side, broker: &Broker, skipped: &mut Vec<S
         })
 }
 
-fn target(options: &Options, running: &subject::Running) -> Target {
+fn target(options: &Options, workload: Workload, running: &subject::Running) -> Target {
     Target {
         address: running.address,
         pid: running.pid(),
-        length: options.seconds,
+        length: options.length(workload),
         rate: options.rate,
         connections: options.connections,
     }
@@ -192,7 +192,7 @@ fn profile(
     let prepared = subjects.first().ok_or_else(|| skipped.join("; "))?;
     let broker = Broker::start(Side::Sink)?;
     let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
-    let list = profile::run_under_perf(workload, &target(options, &running), dir)?;
+    let list = profile::run_under_perf(workload, &target(options, workload, &running), dir)?;
     print(&format!("{}\n{} · {list}", proc::machine(), prepared.subject.name()))
 }
 

@@ -9,7 +9,8 @@ use serde::Serialize;
 /// How to call it.
 pub(super) const USAGE: &str = "\
 cargo xtask bench [options]
-  --goals               ten rounds of 1 s of what the goals are about, and whether they are reached (about 15 minutes)
+  --goals               ten rounds of 1 s of what the goals are about (3 s where the rate is fixed: a p99 needs more), and whether
+                        they are reached (about 15 minutes)
   --quick               one round of 1 s on the sink: produce, fetch, small, latency (about a minute)
   --rounds N            rounds, default 3; published figures need 10
   --seconds S           length of one measurement, default 3
@@ -121,6 +122,13 @@ impl Subject {
     }
 }
 
+impl Workload {
+    /// Requests are sent when they are due, whatever the answers do.
+    const fn has_fixed_rate(self) -> bool {
+        matches!(self, Self::Latency | Self::Many | Self::Hundred | Self::Slow | Self::Half)
+    }
+}
+
 /// The options of a benchmark.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
@@ -190,6 +198,11 @@ impl Options {
         self.connections = 10_000;
     }
 
+    /// How long one measurement takes: of the goals, those at a fixed rate are about a p99, for which 2,000 requests are too few.
+    pub(super) fn length(&self, workload: Workload) -> Duration {
+        if self.goals && workload.has_fixed_rate() { self.seconds * 3 } else { self.seconds }
+    }
+
     /// Whether a subject is to be measured so: of the goals each is about some subjects on one side only.
     pub(super) fn wants(&self, side: Side, workload: Workload, subject: Subject) -> bool {
         let floor = subject == Subject::Splice;
@@ -256,6 +269,9 @@ mod tests {
     fn the_goals_need_some_subjects_only() {
         let goals = parse("--goals --seconds 2").unwrap();
         assert_eq!((goals.rounds, goals.seconds, goals.connections), (10, Duration::from_secs(2), 10_000));
+        let length = |options: &Options, workload| options.length(workload).as_secs();
+        assert_eq!([length(&goals, Workload::Produce), length(&goals, Workload::Slow)], [2, 6]);
+        assert_eq!(length(&parse("--seconds 2").unwrap(), Workload::Slow), 2);
         assert!(goals.wants(Side::Sink, Workload::Produce, Subject::Splice));
         assert!(!goals.wants(Side::Kafka, Workload::Produce, Subject::Splice));
         assert!(!goals.wants(Side::Sink, Workload::Busy, Subject::Nginx));
