@@ -124,10 +124,10 @@ impl Connection {
         }
     }
 
-    async fn run(mut self) -> End {
+    async fn run(mut self: Box<Self>) -> End {
         let close = match poll_fn(|cx| self.poll(cx)).await {
             Stop::Close(close) => close,
-            Stop::Move(place) => return End::Moves(Box::new(self), place),
+            Stop::Move(place) => return End::Moves(self, place),
         };
         if !self.herald.is_aborting() {
             self.linger().await;

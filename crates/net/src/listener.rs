@@ -203,6 +203,13 @@ impl DataPlane {
         self.workers.set_restless();
     }
 
+    /// How often connections have gone to another thread, for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.workers.moves()
+    }
+
     /// Stops accepting, lets requests in flight be answered, and ends what is left at the deadline.
     /// Returns how many connections had to be cut.
     pub async fn shut_down(self, deadline: Duration) -> usize {
@@ -270,7 +277,7 @@ impl Acceptor {
     fn serve(&self, stream: TcpStream, place: Place) -> Option<Pin<Box<dyn Future<Output = Close> + Send>>> {
         let stream = place.take(stream).ok()?;
         if !self.passthrough {
-            return Some(Box::pin(self.connection(stream, place)?.live()));
+            return Some(Box::pin(Box::new(self.connection(stream, place)?).live()));
         }
         socket::tune(&stream).ok()?;
         let arrival = Arrival {
@@ -281,11 +288,7 @@ impl Acceptor {
             generations: self.generations.clone(),
             listening: self.herald.listening(),
         };
-        let served = passthrough::run(arrival, self.stop.clone());
-        Some(Box::pin(async move {
-            let _place = place;
-            served.await
-        }))
+        Some(Box::pin(passthrough::run(arrival, self.stop.clone(), place)))
     }
 
     fn connection(&self, stream: TcpStream, place: Place) -> Option<Connection> {

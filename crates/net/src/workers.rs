@@ -40,12 +40,15 @@ pub(crate) struct Workers {
 }
 
 /// What places know of the threads.
+#[derive(Default)]
 struct Crew {
     workers: Vec<Worker>,
     /// When to look next, in nanoseconds of [`Now`].
     next_look: AtomicU64,
     looked: Mutex<Looked>,
     restless: AtomicBool,
+    /// How often a connection has gone to another thread.
+    moves: AtomicU64,
 }
 
 struct Worker {
@@ -87,8 +90,7 @@ impl Workers {
             warn!(%error, "cannot start a thread for each core; connections share those of the control plane");
             vec![Worker::new(runtime::Handle::current())]
         });
-        let (next_look, looked, restless) = (AtomicU64::new(0), Mutex::default(), AtomicBool::new(false));
-        Self { crew: Arc::new(Crew { workers, next_look, looked, restless }), _ends: end.drop_guard() }
+        Self { crew: Arc::new(Crew { workers, ..Crew::default() }), _ends: end.drop_guard() }
     }
 
     /// A place for a connection that can move later: on the first thread that has few, else where there are fewest.
@@ -104,6 +106,11 @@ impl Workers {
     /// From now on connections move whenever they can.
     pub(crate) fn set_restless(&self) {
         self.crew.restless.store(true, Ordering::Relaxed);
+    }
+
+    /// How often connections have gone to another thread.
+    pub(crate) fn moves(&self) -> u64 {
+        self.crew.moves.load(Ordering::Relaxed)
     }
 }
 
@@ -183,14 +190,18 @@ impl Place {
     /// A place on a thread that has less to do, if this one has much. It takes little time to ask.
     pub(crate) fn better(&self, now: Now) -> Option<Place> {
         let threads = self.crew.workers.len();
-        if threads > 1 && self.crew.restless.load(Ordering::Relaxed) {
-            return Some(self.crew.place_on((self.number + 1) % threads, now));
-        }
-        if threads == 1 || now < self.stays {
+        let (number, stays) = if threads == 1 {
             return None;
-        }
-        let (since, loads) = self.crew.look(now)?;
-        better(self.number, since, &loads).map(|number| self.crew.place_on(number, now + STAY))
+        } else if self.crew.restless.load(Ordering::Relaxed) {
+            ((self.number + 1) % threads, now)
+        } else if now < self.stays {
+            return None;
+        } else {
+            let (since, loads) = self.crew.look(now)?;
+            (better(self.number, since, &loads)?, now + STAY)
+        };
+        self.crew.moves.fetch_add(1, Ordering::Relaxed);
+        Some(self.crew.place_on(number, stays))
     }
 }
 
@@ -247,6 +258,32 @@ mod tests {
         assert_eq!(better(0, SINCE, &busy([(2, 40), (0, 0)])), None, "there is time left");
         assert_eq!(better(0, SINCE, &busy([(2, 80), (2, 60)])), None, "the other would have more to do");
         assert_eq!(better(1, SINCE, &busy([(2, 80), (0, 0)])), None, "another thread's connections");
+    }
+
+    #[tokio::test]
+    async fn places_move_from_a_thread_that_has_been_busy_since_the_last_look() {
+        let workers = Workers::start();
+        let crew = &workers.crew;
+        if crew.workers.len() == 1 {
+            return;
+        }
+        let places = [workers.place(), workers.place()];
+        let began = Duration::from_secs(3600);
+        assert!(places[0].better(began).is_none(), "an hour of little work");
+        let busy = || crew.workers[0].handle.metrics().worker_total_busy_duration(0);
+        let enough = busy() + LOOK * 4 / 5;
+        for _ in 0..100_000 {
+            if busy() > enough {
+                break;
+            }
+            let work = async { (0..50_000_u64).fold(0, |sum, n| std::hint::black_box(sum ^ n)) };
+            places[0].handle().spawn(work).await.expect("the thread works");
+        }
+        let moved = places[0].better(began + LOOK).expect("a thread with nothing to do");
+        assert_ne!(moved.number, 0);
+        assert!(places[1].better(began + LOOK).is_none(), "one at a time");
+        assert_eq!((workers.moves(), moved.stays), (1, began + LOOK + STAY));
+        assert!(moved.better(began + LOOK * 2).is_none(), "it stays");
     }
 
     #[tokio::test]

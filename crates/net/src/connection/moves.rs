@@ -27,8 +27,9 @@ pub(super) enum Stop {
 }
 
 impl Connection {
-    /// Runs until either side ends it, on whatever threads; returns why.
-    pub(crate) async fn live(self) -> Close {
+    /// Runs until either side ends it, on whatever threads; returns why. In a box, because a future that takes a connection and
+    /// passes it on has room for it twice.
+    pub(crate) async fn live(self: Box<Self>) -> Close {
         let mut end = self.run().await;
         loop {
             let (connection, place) = match end {
@@ -52,7 +53,7 @@ impl Connection {
     async fn go_on(self: Box<Self>, place: Place) -> End {
         let (metrics, upstreams) = (self.shared.metrics.clone(), self.upstreams.len());
         match self.moved_to(place) {
-            Ok(connection) => connection.run().await,
+            Ok(connection) => Box::new(connection).run().await,
             Err(error) => {
                 metrics.upstreams.sub(upstreams as u64);
                 let detail = format!("its sockets cannot be used on another thread: {error}");

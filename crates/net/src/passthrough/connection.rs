@@ -9,6 +9,7 @@ use crate::{
     fence::{Generations, Mark},
     herald::Listening,
     listener::Shared,
+    workers::Place,
 };
 use pointsman_core::{
     config::{Address, Passthrough},
@@ -79,8 +80,8 @@ fn view<'a>(name: &str, snapshot: &'a Snapshot) -> Option<&'a View> {
     snapshot.virtual_cluster(name)?.passthrough.as_ref()
 }
 
-/// Serves a client until either side, a switch or the end of the process ends it; returns why.
-pub(crate) async fn run(mut arrival: Arrival, stop: CancellationToken) -> Close {
+/// Serves a client until either side, a switch or the end of the process ends it; returns why. The place is taken until then.
+pub(crate) async fn run(mut arrival: Arrival, stop: CancellationToken, _place: Place) -> Close {
     match arrival.connect(&stop).await {
         Ok((bound, broker, head)) => {
             drop(stop);

@@ -104,6 +104,12 @@ impl World {
         self.plane.move_always();
     }
 
+    /// How often connections have moved, if there is a second thread.
+    pub(crate) fn moves(&self) -> Option<u64> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        (threads > 1).then(|| self.plane.moves())
+    }
+
     pub(crate) async fn client(&self) -> Peer {
         Peer(TcpStream::connect(self.proxy).await.expect("the proxy listens"))
     }

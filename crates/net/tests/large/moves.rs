@@ -13,7 +13,11 @@ async fn large_requests_and_answers_pass_whole() {
     let world = World::new().await;
     world.move_always();
     produce::passes(&world, 8 * MIB).await;
+    let before = world.moves();
+    assert!(before.is_none_or(|moves| moves > 1), "it moved in the midst of the request");
     fetch::passes(&world).await;
+    let since = world.moves().zip(before).map(|(all, before)| all - before);
+    assert!(since.is_none_or(|moves| moves > 1), "it moved in the midst of the answer");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -40,4 +44,5 @@ async fn small_requests_are_answered_in_order() {
     }
     drop(broker);
     assert!(client.is_served().await);
+    assert!(world.moves().is_none_or(|moves| moves > 1), "it moved");
 }
