@@ -5,7 +5,7 @@
 //! [`STREAMED_PARTITIONS`]), what waits for the client ([`DOWNSTREAM_QUEUE`]) and for brokers ([`UPSTREAM_QUEUE`] in all), and
 //! per upstream one response being collected ([`COLLECT_RESPONSE`] of a Fetch that one broker answers, [`SPLIT_FETCH`] for all
 //! parts of one that several answer, [`MAX_CONTROL_RESPONSE`] of others). Where the kernel moves records, it has a pipe for each
-//! direction and upstream that is amid them ([`SPLICE_CHUNK`] of the kernel's memory each, [`SPLICE_PIPES`] in all).
+//! direction and upstream that is amid them ([`SPLICE_PIPES`] in all, of [`SPLICE_CHUNK`] or [`SPLICE_SMALL_CHUNK`] of the kernel's memory).
 //!
 //! The largest request costs its 8 MiB and what its [`REQUEST_ENTRIES`] take, 27 or 81 MiB; those before it hold [`HELD`] and what the
 //! last of them took. So a client can make its connection take some 150 MiB, and the answers that brokers give it: 32 MiB from each,
@@ -54,11 +54,17 @@ pub const READ_CHUNK: usize = 64 << 10;
 /// Records from this size on are moved by the kernel, without a copy, where both sides are plain sockets. A region costs three or four
 /// system calls more than to read and write it with what stands around it.
 pub const SPLICE_LEAST: usize = 64 << 10;
-/// Bytes of a pipe, and of one call that fills it.
-pub const SPLICE_CHUNK: usize = 256 << 10;
-/// Pipes of one virtual cluster: two file descriptors and at most [`SPLICE_CHUNK`] of the kernel's memory each, while bytes are under
-/// way. Beyond that bytes are copied.
+/// Bytes of a pipe, and of one call that fills it: what Linux lets everybody have (`fs.pipe-max-size`). The more goes at once, the less
+/// often the other side is woken.
+pub const SPLICE_CHUNK: usize = 1 << 20;
+/// Pipes of one virtual cluster: two file descriptors, and their bytes in the kernel's memory while they are under way. Beyond that bytes are
+/// copied.
 pub const SPLICE_PIPES: usize = 1024;
+/// Of them, those that hold [`SPLICE_CHUNK`]. A pipe is lent for longer than a call only where a reader is slow, and to a slow one large
+/// pipes are of no use. They make half of what Linux lets one user have before his pipes get small (`fs.pipe-user-pages-soft`).
+pub const SPLICE_LARGE_PIPES: usize = 32;
+/// Bytes of the others.
+pub const SPLICE_SMALL_CHUNK: usize = 128 << 10;
 /// Of them, those that are kept for the next bytes.
 pub const SPLICE_FREE_PIPES: usize = 64;
 /// Bytes read at once where records that the kernel moves are expected next: what is read is copied.

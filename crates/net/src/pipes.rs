@@ -65,11 +65,12 @@ impl Shelf {
     }
 
     fn open(&self) -> Option<Pipe> {
-        if self.count.fetch_add(1, Ordering::Relaxed) < limits::SPLICE_PIPES
+        let others = self.count.fetch_add(1, Ordering::Relaxed);
+        if others < limits::SPLICE_PIPES
             && let Ok((drain, fill)) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         {
             // Where the system allows no larger pipe, the usual one does.
-            let _ = fcntl_setpipe_size(&fill, limits::SPLICE_CHUNK);
+            let _ = fcntl_setpipe_size(&fill, size_beside(others));
             return Some(Pipe { drain, fill });
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
@@ -104,6 +105,11 @@ impl Lent {
     }
 }
 
+/// Bytes that a pipe is to hold when there are so many others.
+fn size_beside(others: usize) -> usize {
+    if others < limits::SPLICE_LARGE_PIPES { limits::SPLICE_CHUNK } else { limits::SPLICE_SMALL_CHUNK }
+}
+
 /// What a socket moved; `None`: it was not ready after all.
 pub(crate) fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
@@ -132,6 +138,7 @@ impl Drop for Lent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::pipe::fcntl_getpipe_size;
 
     #[test]
     fn a_pipe_that_is_given_back_is_lent_again_and_a_dropped_one_makes_room() {
@@ -145,5 +152,16 @@ mod tests {
         assert_eq!(count(), 1);
         let _again = pipes.lend().expect("a pipe");
         assert_eq!(count(), 1);
+    }
+
+    #[test]
+    fn pipes_are_large_until_there_are_many() {
+        let pipes = Pipes::default();
+        let all: Vec<Lent> =
+            (0..=limits::SPLICE_LARGE_PIPES).map(|_| pipes.lend().expect("a pipe")).collect();
+        let size = |lent: &Lent| fcntl_getpipe_size(&lent.pipe().fill).expect("a size");
+        let (last, first) = all.split_last().expect("there are some");
+        assert!(first.iter().all(|lent| size(lent) == limits::SPLICE_CHUNK));
+        assert_eq!(size(last), limits::SPLICE_SMALL_CHUNK);
     }
 }

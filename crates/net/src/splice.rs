@@ -16,7 +16,7 @@ use std::{
 use tokio::net::TcpStream;
 
 /// Fills and drains before other connections get their turn.
-const ROUNDS: usize = 16;
+const ROUNDS: usize = 4;
 
 /// One direction between two sockets.
 #[derive(Debug, Default)]

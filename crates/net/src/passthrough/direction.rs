@@ -16,7 +16,7 @@ use std::{
 use tokio::net::TcpStream;
 
 /// Fills and drains without a pause, before other connections get their turn.
-const ROUNDS: usize = 8;
+const ROUNDS: usize = 4;
 
 /// The state of one direction.
 #[derive(Debug, Default)]

@@ -11,8 +11,10 @@ use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, pipe, splice};
 
 use super::options::Subject;
 
-/// Bytes moved by one call at most; also the size of the pipe.
-const CHUNK: usize = 256 << 10;
+/// Bytes that the splicing loop moves by one call at most; also the size of its pipes.
+const PIPE: usize = 1 << 20;
+/// The buffer of the other: a larger one leaves the caches.
+const BUFFER: usize = 256 << 10;
 const STACK: usize = 64 << 10;
 
 /// Serves until the process is ended: `splice|copy LISTEN UPSTREAM`.
@@ -60,9 +62,9 @@ fn direction(from: Arc<TcpStream>, to: Arc<TcpStream>, relay: Relay) -> io::Resu
 fn by_splice(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
     let (drain, fill) = pipe()?;
     // Where the system allows no larger pipe, the usual one does.
-    let _ = fcntl_setpipe_size(&fill, CHUNK);
+    let _ = fcntl_setpipe_size(&fill, PIPE);
     loop {
-        let mut filled = splice(from, None, &fill, None, CHUNK, SpliceFlags::MOVE)?;
+        let mut filled = splice(from, None, &fill, None, PIPE, SpliceFlags::MOVE)?;
         if filled == 0 {
             return Ok(());
         }
@@ -73,7 +75,7 @@ fn by_splice(from: &TcpStream, to: &TcpStream) -> io::Result<()> {
 }
 
 fn by_copy(mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; BUFFER];
     loop {
         match from.read(&mut buffer)? {
             0 => return Ok(()),
