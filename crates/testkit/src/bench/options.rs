@@ -10,7 +10,7 @@ use serde::Serialize;
 pub(super) const USAGE: &str = "\
 cargo xtask bench [options]
   --goals               ten rounds of 1 s of what the goals are about (3 s where the rate is fixed: a p99 needs more), and whether
-                        they are reached (about 15 minutes)
+                        they are reached (about 16 minutes)
   --quick               one round of 1 s on the sink: produce, fetch, small, latency (about a minute)
   --rounds N            rounds, default 3; published figures need 10
   --seconds S           length of one measurement, default 3
