@@ -57,16 +57,17 @@ pub const SPLICE_LEAST: usize = 64 << 10;
 /// Bytes of a pipe, and of one call that fills it: what Linux lets everybody have (`fs.pipe-max-size`). The more goes at once, the less
 /// often the other side is woken.
 pub const SPLICE_CHUNK: usize = 1 << 20;
-/// Pipes of one virtual cluster: two file descriptors, and their bytes in the kernel's memory while they are under way. Beyond that bytes are
+/// Pipes of the process: two file descriptors, and their bytes in the kernel's memory while they are under way. Beyond that bytes are
 /// copied.
 pub const SPLICE_PIPES: usize = 1024;
 /// Of them, those that hold [`SPLICE_CHUNK`]. A pipe is lent for longer than a call only where a reader is slow, and to a slow one large
-/// pipes are of no use. They make half of what Linux lets one user have before his pipes get small (`fs.pipe-user-pages-soft`).
+/// pipes are of no use. They take half of the 64 MiB that Linux lets one user have in pipes before his next ones hold 8 KiB
+/// (`fs.pipe-user-pages-soft`).
 pub const SPLICE_LARGE_PIPES: usize = 32;
 /// Bytes of the others.
 pub const SPLICE_SMALL_CHUNK: usize = 128 << 10;
-/// Of them, those that are kept for the next bytes.
-pub const SPLICE_FREE_PIPES: usize = 64;
+/// Of each size, those that are kept for the next bytes.
+pub const SPLICE_FREE_PIPES: usize = 32;
 /// Bytes read at once where records that the kernel moves are expected next: what is read is copied.
 pub const HEAD_CHUNK: usize = 4 << 10;
 /// Deadline of a TCP connection to a broker.

@@ -141,6 +141,8 @@ pub struct DataPlane {
     generations: Arc<Generations>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     signals: mpsc::Sender<Signal>,
+    /// One limit for all virtual clusters: the system counts them by user.
+    pipes: Pipes,
     started: std::time::Instant,
 }
 
@@ -164,7 +166,20 @@ impl DataPlane {
         let said = herald.clone().run(snapshots.clone(), stop.clone(), abort.clone());
         let _heralding = AbortOnDropHandle::new(tokio::spawn(said));
         let workers = Arc::new(Workers::start());
-        Self { tasks, workers, stop, abort, herald, _heralding, generations, snapshots, signals, started }
+        let pipes = Pipes::default();
+        Self {
+            tasks,
+            workers,
+            stop,
+            abort,
+            herald,
+            _heralding,
+            generations,
+            snapshots,
+            signals,
+            pipes,
+            started,
+        }
     }
 
     /// Serves a virtual cluster on its ports.
@@ -176,7 +191,7 @@ impl DataPlane {
             members: Arc::default(),
             metrics,
             signals: self.signals.clone(),
-            pipes: Pipes::default(),
+            pipes: self.pipes.clone(),
             spread: Spread::default(),
             started: Instant::from_std(self.started),
         });

@@ -2,6 +2,10 @@
 //!
 //! An idle connection holds none. There are at most [`limits::SPLICE_PIPES`]; beyond that, and where the system refuses
 //! one, the caller copies.
+//!
+//! ```text
+//!  lend ─▶ a large one, kept or new ─▶ if all are lent: a small one, kept or new ─▶ if all are lent: none
+//! ```
 
 use pointsman_core::limits;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -17,12 +21,20 @@ use tokio::{io::Interest, net::TcpStream};
 
 const FLAGS: SpliceFlags = SpliceFlags::MOVE.union(SpliceFlags::NONBLOCK);
 
-/// Shared by the connections of a virtual cluster; clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Pipes(Arc<Shelf>);
+/// Shared by all connections; clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Pipes {
+    large: Arc<Shelf>,
+    small: Arc<Shelf>,
+}
 
-#[derive(Debug, Default)]
+/// Pipes of one size.
+#[derive(Debug)]
 struct Shelf {
+    /// Bytes that each of them holds.
+    size: usize,
+    /// So many may exist.
+    most: usize,
     free: Mutex<Vec<Pipe>>,
     /// Those that exist, lent or free.
     count: AtomicUsize,
@@ -42,35 +54,54 @@ pub(crate) struct Lent {
     shelf: Arc<Shelf>,
 }
 
+impl Default for Pipes {
+    fn default() -> Self {
+        let small = limits::SPLICE_PIPES - limits::SPLICE_LARGE_PIPES;
+        Self {
+            large: Shelf::new(limits::SPLICE_CHUNK, limits::SPLICE_LARGE_PIPES),
+            small: Shelf::new(limits::SPLICE_SMALL_CHUNK, small),
+        }
+    }
+}
+
 impl Pipes {
     /// As if all were lent, and the system had none left.
     #[cfg(test)]
     pub(crate) fn exhausted() -> Self {
         let pipes = Self::default();
-        pipes.0.count.store(limits::SPLICE_PIPES, Ordering::Relaxed);
+        for shelf in [&pipes.large, &pipes.small] {
+            shelf.count.store(shelf.most, Ordering::Relaxed);
+        }
         pipes
     }
 
     /// A pipe, unless there are too many or the system has none left.
     pub(crate) fn lend(&self) -> Option<Lent> {
-        let free = self.0.free().pop();
-        let pipe = free.or_else(|| self.0.open())?;
-        Some(Lent { pipe: Some(pipe), shelf: self.0.clone() })
+        [&self.large, &self.small].into_iter().find_map(Shelf::lend)
     }
 }
 
 impl Shelf {
+    fn new(size: usize, most: usize) -> Arc<Self> {
+        Arc::new(Self { size, most, free: Mutex::default(), count: AtomicUsize::new(0) })
+    }
+
+    fn lend(self: &Arc<Self>) -> Option<Lent> {
+        let free = self.free().pop();
+        let pipe = free.or_else(|| self.open())?;
+        Some(Lent { pipe: Some(pipe), shelf: self.clone() })
+    }
+
     fn free(&self) -> MutexGuard<'_, Vec<Pipe>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self) -> Option<Pipe> {
-        let others = self.count.fetch_add(1, Ordering::Relaxed);
-        if others < limits::SPLICE_PIPES
+        if self.count.fetch_add(1, Ordering::Relaxed) < self.most
             && let Ok((drain, fill)) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)
         {
             // Where the system allows no larger pipe, the usual one does.
-            let _ = fcntl_setpipe_size(&fill, size_beside(others));
+            let _ = fcntl_setpipe_size(&fill, self.size);
             return Some(Pipe { drain, fill });
         }
         self.count.fetch_sub(1, Ordering::Relaxed);
@@ -105,11 +136,6 @@ impl Lent {
     }
 }
 
-/// Bytes that a pipe is to hold when there are so many others.
-fn size_beside(others: usize) -> usize {
-    if others < limits::SPLICE_LARGE_PIPES { limits::SPLICE_CHUNK } else { limits::SPLICE_SMALL_CHUNK }
-}
-
 /// What a socket moved; `None`: it was not ready after all.
 pub(crate) fn unless_blocked(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
@@ -140,10 +166,14 @@ mod tests {
     use super::*;
     use rustix::pipe::fcntl_getpipe_size;
 
+    fn size(lent: &Lent) -> usize {
+        fcntl_getpipe_size(&lent.pipe().fill).expect("a size")
+    }
+
     #[test]
     fn a_pipe_that_is_given_back_is_lent_again_and_a_dropped_one_makes_room() {
         let pipes = Pipes::default();
-        let count = || pipes.0.count.load(Ordering::Relaxed);
+        let count = || pipes.large.count.load(Ordering::Relaxed);
         let first = pipes.lend().expect("a pipe");
         let second = pipes.lend().expect("a pipe");
         assert_eq!(count(), 2);
@@ -155,13 +185,27 @@ mod tests {
     }
 
     #[test]
-    fn pipes_are_large_until_there_are_many() {
+    fn pipes_are_large_until_many_are_lent_and_again_when_they_are_back() {
         let pipes = Pipes::default();
-        let all: Vec<Lent> =
-            (0..=limits::SPLICE_LARGE_PIPES).map(|_| pipes.lend().expect("a pipe")).collect();
-        let size = |lent: &Lent| fcntl_getpipe_size(&lent.pipe().fill).expect("a size");
-        let (last, first) = all.split_last().expect("there are some");
-        assert!(first.iter().all(|lent| size(lent) == limits::SPLICE_CHUNK));
-        assert_eq!(size(last), limits::SPLICE_SMALL_CHUNK);
+        let mut lent: Vec<Lent> =
+            (0..limits::SPLICE_LARGE_PIPES).map(|_| pipes.lend().expect("a pipe")).collect();
+        assert!(lent.iter().all(|lent| size(lent) == limits::SPLICE_CHUNK));
+        let small = pipes.lend().expect("a pipe");
+        assert_eq!(size(&small), limits::SPLICE_SMALL_CHUNK);
+        // when one comes back and another breaks, and the small one is free too
+        lent.pop().expect("one of them").give_back();
+        drop(lent.pop());
+        small.give_back();
+        // then
+        let (kept, new) = (pipes.lend().expect("a pipe"), pipes.lend().expect("a pipe"));
+        assert_eq!([size(&kept), size(&new)], [limits::SPLICE_CHUNK; 2]);
+        assert_eq!(pipes.lend().as_ref().map(size), Some(limits::SPLICE_SMALL_CHUNK));
+    }
+
+    #[test]
+    fn no_more_pipes_exist_than_the_limit_allows() {
+        let pipes = Pipes::default();
+        assert_eq!(pipes.large.most + pipes.small.most, limits::SPLICE_PIPES);
+        assert!(Pipes::exhausted().lend().is_none());
     }
 }

@@ -13,7 +13,7 @@ use super::options::Subject;
 
 /// Bytes that the splicing loop moves by one call at most; also the size of its pipes.
 const PIPE: usize = 1 << 20;
-/// The buffer of the other: a larger one leaves the caches.
+/// The buffer of the other.
 const BUFFER: usize = 256 << 10;
 const STACK: usize = 64 << 10;
 

@@ -22,7 +22,7 @@ cargo xtask drill failover [options]    (another one: cargo xtask drill pingpong
   --hold SECONDS        how long the primary must be well before the failback, default 5
   --consumer-drain TIME how long consumers may stay at the failback, such as 4s; default: Pointsman's own
   --observe SECONDS     longest wait for each move, default 20, with Envoy 90
-  --binary FILE         the pointsman to test, default: cargo build --release
+  --binary FILE         the pointsman to test (with --via envoy and envoy-open: the envoy), default: cargo build --release
   --json                print the summary as JSON";
 
 /// What stands between clients and clusters.
