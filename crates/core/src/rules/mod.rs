@@ -29,6 +29,7 @@ mod k21_delete_records;
 mod k22_init_producer_id;
 pub(crate) mod k23_offset_for_leader_epoch;
 mod k24_add_partitions_to_txn;
+mod k27_write_txn_markers;
 mod k28_txn_offset_commit;
 pub(crate) mod k32_describe_configs;
 mod k34_alter_replica_log_dirs;

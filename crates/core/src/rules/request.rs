@@ -43,7 +43,7 @@ pub struct PartitionRef {
     pub producer: Option<Producer>,
     /// Whether the client's leader epoch is of an older generation.
     pub fenced: bool,
-    /// Whether its first record batch belongs to a transaction of another term, that is of another cluster.
+    /// Whether its first record batch, or the marker for it, belongs to a transaction of another term, that is of another cluster.
     pub stale_transaction: bool,
     /// Of OffsetForLeaderEpoch: the epoch that is asked for, if it is of another generation.
     pub older: Option<i32>,
@@ -83,6 +83,17 @@ impl Producer {
     }
 }
 
+/// A marker of WriteTxnMarkers, which ends a transaction in partitions of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker {
+    /// The producer whose transaction it is, as the client knows it.
+    pub producer: i64,
+    /// Whether that is a transaction of another term.
+    pub stale: bool,
+    /// Index into [`Scan::topics`] of its first topic. Those up to the next marker's are its.
+    pub topics: usize,
+}
+
 /// What a request is about.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
@@ -90,6 +101,8 @@ pub struct Scan {
     pub topics: Vec<TopicRef>,
     /// The partitions, in the order of the request.
     pub partitions: Vec<PartitionRef>,
+    /// Of WriteTxnMarkers.
+    pub markers: Vec<Marker>,
     /// Of OffsetCommit and TxnOffsetCommit: the offset of each partition.
     pub commits: Vec<i64>,
     /// Of a Fetch from a cluster that is drained: the offset of each partition.
@@ -133,6 +146,7 @@ impl Scan {
     pub(crate) fn holds(&self) -> usize {
         size_of_val(&self.topics[..])
             + size_of_val(&self.partitions[..])
+            + size_of_val(&self.markers[..])
             + size_of_val(&self.commits[..])
             + size_of_val(&self.fetches[..])
             + size_of_val(&self.foreign_ids[..])
@@ -347,7 +361,8 @@ impl Scanner<'_> {
         if field.id == ids.index && bytes.len() == 4 {
             let topic = self.scan.topics.len().saturating_sub(1);
             let index = read_i32(bytes);
-            self.scan.partitions.push(PartitionRef::new(topic, index));
+            let stale_transaction = self.scan.markers.last().is_some_and(|marker| marker.stale);
+            self.scan.partitions.push(PartitionRef { stale_transaction, ..PartitionRef::new(topic, index) });
         }
         match self.key {
             0 if field.id == produce_request::ACKS => self.scan.no_response = bytes == [0, 0],
@@ -465,6 +480,10 @@ impl Scanner<'_> {
         let ids = &self.cx.active.producer_ids;
         let stale = ids.is_of_another_term(id);
         self.scan.stale_producer |= stale;
+        if self.key == transactions::WRITE_TXN_MARKERS {
+            let topics = self.scan.topics.len();
+            self.scan.markers.push(Marker { producer: id, stale, topics });
+        }
         self.scan.ends_for = Some(id).filter(|_| self.key == transactions::END_TXN);
         // There is no state to go on with: the producer gets a new id.
         let anew = stale && self.key == transactions::INIT_PRODUCER_ID;

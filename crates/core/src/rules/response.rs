@@ -163,7 +163,10 @@ impl State<'_> {
                 self.done.unfit_producer = self.done.unfit_producer.or(given.is_none().then_some(id));
                 given.unwrap_or(-1)
             }
-            DESCRIBE_PRODUCERS | DESCRIBE_TRANSACTIONS | LIST_TRANSACTIONS => ids.described(id),
+            transactions::WRITE_TXN_MARKERS
+            | DESCRIBE_PRODUCERS
+            | DESCRIBE_TRANSACTIONS
+            | LIST_TRANSACTIONS => ids.described(id),
             _ => id,
         };
         if shown != id {

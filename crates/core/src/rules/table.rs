@@ -4,11 +4,11 @@ use super::{
     Fail, Route, Rule, error, k00_produce, k01_fetch, k02_list_offsets, k03_metadata, k08_offset_commit,
     k09_offset_fetch, k10_find_coordinator, k11_join_group, k15_describe_groups, k16_list_groups,
     k18_api_versions, k19_create_topics, k21_delete_records, k22_init_producer_id,
-    k23_offset_for_leader_epoch, k24_add_partitions_to_txn, k28_txn_offset_commit, k32_describe_configs,
-    k34_alter_replica_log_dirs, k35_describe_log_dirs, k42_delete_groups, k55_describe_quorum,
-    k60_describe_cluster, k61_describe_producers, k65_describe_transactions, k66_list_transactions,
-    k69_consumer_group_describe, k77_share_group_describe, k78_share_fetch, k79_share_acknowledge,
-    k89_streams_group_describe, k90_describe_share_group_offsets,
+    k23_offset_for_leader_epoch, k24_add_partitions_to_txn, k27_write_txn_markers, k28_txn_offset_commit,
+    k32_describe_configs, k34_alter_replica_log_dirs, k35_describe_log_dirs, k42_delete_groups,
+    k55_describe_quorum, k60_describe_cluster, k61_describe_producers, k65_describe_transactions,
+    k66_list_transactions, k69_consumer_group_describe, k77_share_group_describe, k78_share_fetch,
+    k79_share_acknowledge, k89_streams_group_describe, k90_describe_share_group_offsets,
 };
 use crate::topology::CoordinatorKind::{Group, Transaction};
 
@@ -60,6 +60,7 @@ static RULES: &[Rule] = &[
     k24_add_partitions_to_txn::RULE,
     transaction(25), // AddOffsetsToTxn
     transaction(26), // EndTxn
+    k27_write_txn_markers::RULE,
     k28_txn_offset_commit::RULE,
     read(29),       // DescribeAcls
     controller(30), // CreateAcls

@@ -38,6 +38,8 @@ pub(crate) const ADD_PARTITIONS_TO_TXN: i16 = 24;
 const ADD_OFFSETS_TO_TXN: i16 = 25;
 /// The end of a transaction.
 pub const END_TXN: i16 = 26;
+/// The end of a transaction in single partitions, as an administrator writes it.
+pub(crate) const WRITE_TXN_MARKERS: i16 = 27;
 /// The offsets that a transaction commits for a group.
 pub(crate) const TXN_OFFSET_COMMIT: i16 = 28;
 /// The request for a producer id.
@@ -55,6 +57,8 @@ pub fn lost(key: i16, version: i16) -> i16 {
     match (key, version) {
         (PRODUCE, ..11) => INVALID_TXN_STATE,
         (TXN_OFFSET_COMMIT, ..4) => UNKNOWN_MEMBER_ID,
+        // The administrator is told which it is: the cluster has no such producer.
+        (WRITE_TXN_MARKERS, _) => UNKNOWN_PRODUCER_ID,
         // These clients keep their id when they abort: only this error makes them ask for another.
         (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN, _) | (END_TXN, ..END_GIVES_ID) => UNKNOWN_PRODUCER_ID,
         _ => TRANSACTION_ABORTABLE,

@@ -18,6 +18,7 @@ mod exchange;
 mod fail;
 pub mod gate;
 mod layout;
+mod markers;
 pub mod members;
 mod merge;
 mod positions;

@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, ops::Range};
 
 use super::{
     dispatch::is_chosen,
+    markers,
     merge::{self, Answer},
 };
 
@@ -87,6 +88,11 @@ pub(super) fn partitions(
     code: i16,
     cx: Option<&Context<'_>>,
 ) -> Option<Answer> {
+    if !scan.markers.is_empty() {
+        let code = |number| is_chosen(chosen, number).then_some(code);
+        let codes: Vec<Option<i16>> = (0..scan.partitions.len()).map(code).collect();
+        return markers::answer(tables::response(api.0, api.1)?, api.1, scan, &codes).ok().map(Into::into);
+    }
     // Clients take a new leader from these two (KIP-951).
     let moved = matches!(code, error::NOT_LEADER_OR_FOLLOWER | error::FENCED_LEADER_EPOCH);
     let cx = cx.filter(|_| moved);

@@ -4,6 +4,7 @@ use super::{
     ExchangeId, Link, Outgoing, Output, Peer, Pending, Purpose, Session,
     exchange::{Exchange, Merge, Part, State},
     layout::{Layout, Names},
+    markers,
     merge::Answer,
     positions, refuse,
 };
@@ -145,6 +146,11 @@ impl Session {
         self.metrics.epochs_answered.add(answered.len() as u64);
         let Some(exchange) = self.exchange(id) else { return };
         exchange.scan = scan;
+        if !exchange.scan.markers.is_empty() {
+            let parts = markers::parts(exchange, frame, groups);
+            let (Some((header, _)), Some(parts)) = (split_header(frame), parts) else { return };
+            return self.send_parts(id, header, parts.into_iter(), known, None, now, out);
+        }
         let names = Names { items: shape.topics, entries: shape.partitions, ..Names::default() };
         let Ok(whole) = Whole::read(exchange, frame, names, groups.len()) else { return };
         let parts = groups.into_iter().map(|(node, chosen)| {
@@ -180,8 +186,7 @@ impl Session {
     }
 
     pub(super) fn send_all(&mut self, id: ExchangeId, frame: &[u8], nodes: Vec<NodeId>, out: &mut Output) {
-        let Ok(header) = header::request_header(&frame[4..]).map(|h| 4 + h.len) else { return };
-        let (header, body) = frame.split_at(header);
+        let Some((header, body)) = split_header(frame) else { return };
         let parts = nodes.into_iter().map(|node| (Part { node, chosen: Vec::new() }, body.to_vec()));
         self.send_parts(id, header, parts, Vec::new(), None, Now::ZERO, out);
     }
@@ -238,6 +243,11 @@ impl Session {
         }
         out.sends.push(Outgoing { to, frame, answered });
     }
+}
+
+/// The header, size included, and the body.
+fn split_header(frame: &[u8]) -> Option<(&[u8], &[u8])> {
+    frame.split_at_checked(4 + header::request_header(&frame[4..]).ok()?.len)
 }
 
 /// A frame with the client's header and another body.

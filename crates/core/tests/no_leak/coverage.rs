@@ -57,6 +57,8 @@ const TAIL: &str = "
   `CLUSTER_AUTHORIZATION_FAILED`.
 - ThrottleTimeMs passes; of a split request it is the longest. A delegation token is valid on the cluster that issued it, and its
   apis go to the active one. Telemetry may be pushed to any broker; at another cluster clients ask for the subscription again.
+- WriteTxnMarkers ends a transaction that hangs (`kafka-transactions.sh abort`). A marker for a producer id of another term, which the
+  active cluster knows nothing of, is answered with 59 `UNKNOWN_PRODUCER_ID`: DescribeProducers tells the id that it has now.
 - ApiVersions 5 (KIP-1242) is not offered; a client that tries it is answered as Kafka does, and goes on with an older one.
 - Texts of errors pass as brokers write them.
 
@@ -67,9 +69,8 @@ const TAIL: &str = "
 ";
 
 /// Why apis of a broker's listener are not offered.
-const NOT_OFFERED: [(&[i16], &str); 4] = [
+const NOT_OFFERED: [(&[i16], &str); 3] = [
     (&[17, 36], "clients cannot authenticate in this mode yet"),
-    (&[27], "between brokers"),
     (&[83, 84, 85, 86, 87], "between brokers: the state of share groups"),
     (&[80, 81], "changes the metadata quorum of one cluster"),
 ];

@@ -192,10 +192,18 @@ fn requests_of_every_api_cost_a_small_multiple_wherever_they_go() {
     peaks.print();
 }
 
+/// Where the topics of WriteTxnMarkers are.
+const MARKERS: &str = "Markers";
+/// It is decoded to be cut into parts.
+const WRITE_TXN_MARKERS: i16 = 27;
+
 /// A request for as many partitions as fit, of two brokers by turns.
 fn of_partitions(rule: &Rule, version: i16, shape: &Partitions, rig: &Rig) -> Option<Struct> {
     let message = tables::request(rule.key, version)?;
-    let topics = message.fields.iter().find(|f| f.name == shape.topics && f.in_sequence(version))?;
+    let find =
+        |fields: &'static [Field], name| fields.iter().find(|f| f.name == name && f.in_sequence(version));
+    let markers = find(message.fields, MARKERS);
+    let topics = find(markers.map_or(message.fields, |markers| markers.ty.fields()), shape.topics)?;
     let by_name = topics.ty.fields().iter().any(|f| f.name == shape.name && f.versions.contains(version));
     let topic = if by_name {
         Struct::new().with(shape.name, "orders")
@@ -215,7 +223,8 @@ fn of_partitions(rule: &Rule, version: i16, shape: &Partitions, rig: &Rig) -> Op
             }
         });
         let topic = topic.clone().with(shape.partitions, each.collect::<Vec<Value>>());
-        plain(message).with(shape.topics, vec![topic])
+        let topics = plain(message).with(shape.topics, vec![topic]);
+        if markers.is_some() { Struct::new().with(MARKERS, vec![topics]) } else { topics }
     };
     let size = |count| encoded(message, version, &body(count)).len();
     Some(body(i32::try_from(FRAME / (size(2) - size(1))).expect("small")))
@@ -240,7 +249,8 @@ fn of_keys(rule: &Rule, version: i16, keys: &Keys) -> Option<Struct> {
 fn answer(rule: &Rule, sent: &Sent) -> Vec<u8> {
     let tiny = match rule.route {
         Route::Leaders(shape) => {
-            let topics = sent.body.structs(shape.topics).map(|topic| {
+            let marker = sent.body.structs(MARKERS).next();
+            let topics = marker.unwrap_or(&sent.body).structs(shape.topics).map(|topic| {
                 let index =
                     |p: &Value| p.as_int().unwrap_or_else(|| p.as_struct().map_or(0, |p| p.int(shape.index)));
                 let each = topic
@@ -255,7 +265,8 @@ fn answer(rule: &Rule, sent: &Sent) -> Vec<u8> {
                 };
                 told.with(shape.response_partitions, partitions)
             });
-            Struct::new().with(shape.response_topics, topics.collect::<Vec<_>>())
+            let topics = Struct::new().with(shape.response_topics, topics.collect::<Vec<_>>());
+            if marker.is_some() { Struct::new().with(MARKERS, vec![topics]) } else { topics }
         }
         Route::Coordinators(_, keys) => {
             let count = sent.body.array(keys.keys).len();
@@ -296,7 +307,8 @@ fn requests_that_are_split_and_merged_cost_a_small_multiple() {
         let used = peak(|| rig.feed(&frame));
         let sent = rig.sent();
         let out: usize = sent.iter().map(|s| s.len).sum();
-        peaks.check("is split", &what, SPLIT, frame.len(), out, used);
+        let bound = if rule.key == WRITE_TXN_MARKERS { EDIT } else { SPLIT };
+        peaks.check("is split", &what, bound, frame.len(), out, used);
         if sent.len() < 2 {
             return;
         }
@@ -356,6 +368,7 @@ fn a_request_that_names_too_many_things_is_refused_before_anything_is_made_of_it
         let rule = rules::rule(key).expect("it is ours");
         let message = tables::request(key, version).expect("offered");
         let array = match rule.route {
+            Route::Leaders(_) if key == WRITE_TXN_MARKERS => MARKERS,
             Route::Leaders(shape) => shape.topics,
             Route::Coordinators(_, keys) => keys.keys,
             _ => continue,
@@ -389,11 +402,13 @@ fn the_most_that_is_taken_in_of_one_request_costs_what_the_limits_say() {
         indices.iter().map(|index| Struct::new().with(name, index.clone()).into()).collect()
     };
     let topic = |partitions, entries| Struct::new().with("Name", "orders").with(partitions, entries);
+    let marker = Struct::new().with("Topics", vec![topic("PartitionIndexes", indices.clone())]);
     let empty = vec![Value::from(Struct::new()); keys.len()];
     let requests = [
         (15, 5, Struct::new().with("Groups", keys.clone())),
         (65, 0, Struct::new().with("TransactionalIds", keys)),
         (24, 3, Struct::new().with("V3AndBelowTopics", vec![topic("Partitions", indices.clone())])),
+        (WRITE_TXN_MARKERS, 2, Struct::new().with(MARKERS, vec![marker])),
         (61, 0, Struct::new().with("Topics", vec![topic("PartitionIndexes", indices.clone())])),
         (
             2,
@@ -417,7 +432,8 @@ fn the_most_that_is_taken_in_of_one_request_costs_what_the_limits_say() {
         used.push(peak(|| rig.feed(&frame)));
         println!("api {key} version {version}: {} bytes, peaks {used:?}", frame.len());
         assert!(rig.close.is_none_or(|close| close.reason != CloseReason::TooLarge));
-        let most = if is_edited(rules::rule(key).expect("it is ours")) { WORST_EDITED } else { WORST };
+        let decoded = key == WRITE_TXN_MARKERS || is_edited(rules::rule(key).expect("it is ours"));
+        let most = if decoded { WORST_EDITED } else { WORST };
         assert!(used.iter().all(|used| *used <= most), "api {key} version {version}: {used:?}");
     }
 }

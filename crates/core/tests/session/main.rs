@@ -17,6 +17,7 @@ mod hostile;
 mod identical;
 mod ids;
 mod links;
+mod markers;
 mod members;
 mod nodes;
 mod order;

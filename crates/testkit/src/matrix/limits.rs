@@ -22,8 +22,6 @@ const LIMITS: &[Limit] = &[
     // DescribeLogDirs is asked of the broker at the other end of the connection; of one port for all slots nobody knows which.
     limit("log_dirs", Some(Shape::One), &[]),
     limit("tool_log_dirs", Some(Shape::One), &[]),
-    // Ending the transaction of another producer is WriteTxnMarkers, which belongs to brokers and is not offered.
-    limit("txn_admin", None, &[]),
     // It takes all nodes at one address for the same one, so one port is one slot for it: it is shown one broker.
     limit("describe_cluster", Some(Shape::One), &[Library::Kcat]),
 ];
