@@ -33,7 +33,7 @@ pub const MAX_CONTROL_REQUEST: usize = 8 << 20;
 /// Elements of arrays (topics, partitions, keys, what stands in them) and tags of one request that is not just passed on: what they name is
 /// remembered until the answer, taken apart, or answered here. More than any client names: a Fetch of [`MAX_CONTROL_REQUEST`] has
 /// 254,000 partitions. 110 bytes each at most, frame and answer included, so 27 MiB; 340 where the request is decoded because text in it
-/// must change (CreateTopics, configurations) or it is nested deeper (WriteTxnMarkers), so 81 MiB.
+/// must change (CreateTopics, configurations), a Fetch is taken apart, or the answer is put together from parts, so 81 MiB.
 pub const REQUEST_ENTRIES: usize = 250_000;
 /// Fetch responses up to this size are read whole; larger ones are cut through.
 pub const COLLECT_RESPONSE: usize = 128 << 10;

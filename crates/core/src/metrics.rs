@@ -166,11 +166,13 @@ pub enum CloseReason {
     NoServerName,
     /// Passthrough by SNI: the ClientHello names a host that is no slot.
     UnknownHost,
+    /// The system refused something that the connection needs to go on.
+    OutOfResources,
 }
 
 impl CloseReason {
     /// All of them, in the order of their numbers.
-    pub const ALL: [CloseReason; 17] = [
+    pub const ALL: [CloseReason; 18] = [
         Self::ClientClosed,
         Self::ClientError,
         Self::BadRequest,
@@ -188,6 +190,7 @@ impl CloseReason {
         Self::BadHello,
         Self::NoServerName,
         Self::UnknownHost,
+        Self::OutOfResources,
     ];
 
     /// The word used in metrics, logs and docs.
@@ -210,6 +213,7 @@ impl CloseReason {
             Self::BadHello => "bad_hello",
             Self::NoServerName => "no_server_name",
             Self::UnknownHost => "unknown_host",
+            Self::OutOfResources => "out_of_resources",
         }
     }
 }

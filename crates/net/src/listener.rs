@@ -338,7 +338,11 @@ fn report(close: &Close, passthrough: bool) {
         | CloseReason::UnknownHost => {
             debug!(reason = reason.word(), "{detail}");
         }
-        CloseReason::BadRequest | CloseReason::TooLarge | CloseReason::BadResponse | CloseReason::Stalled => {
+        CloseReason::BadRequest
+        | CloseReason::TooLarge
+        | CloseReason::BadResponse
+        | CloseReason::Stalled
+        | CloseReason::OutOfResources => {
             warn!(reason = reason.word(), "{detail}");
         }
         _ => info!(reason = reason.word(), "{detail}"),

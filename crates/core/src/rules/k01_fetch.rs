@@ -4,6 +4,7 @@ use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
 use pointsman_wire::tables::fetch_request as ids;
 
 const PARTITIONS: Partitions = Partitions {
+    within: "",
     topics: "Topics",
     name: "Topic",
     partitions: "Partitions",

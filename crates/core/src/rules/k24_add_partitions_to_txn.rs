@@ -5,6 +5,7 @@ use crate::topology::CoordinatorKind::Transaction;
 use pointsman_wire::tables::add_partitions_to_txn_request as ids;
 
 const PARTITIONS: Partitions = Partitions {
+    within: "",
     topics: "V3AndBelowTopics",
     name: "Name",
     partitions: "Partitions",

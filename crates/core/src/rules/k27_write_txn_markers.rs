@@ -4,8 +4,9 @@
 use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
 use pointsman_wire::tables::write_txn_markers_request as ids;
 
-/// Of each marker; [`session::markers`](crate::session) takes requests apart by them, and puts answers together.
+/// Of each marker.
 const PARTITIONS: Partitions = Partitions {
+    within: "Markers",
     topics: "Topics",
     name: "Name",
     partitions: "PartitionIndexes",

@@ -88,7 +88,7 @@ impl Producer {
 pub struct Marker {
     /// The producer whose transaction it is, as the client knows it.
     pub producer: i64,
-    /// Whether that is a transaction of another term.
+    /// Whether the active cluster does not know it by that id: one of another term, or one that clients are not shown.
     pub stale: bool,
     /// Index into [`Scan::topics`] of its first topic. Those up to the next marker's are its.
     pub topics: usize,
@@ -482,6 +482,8 @@ impl Scanner<'_> {
         self.scan.stale_producer |= stale;
         if self.key == transactions::WRITE_TXN_MARKERS {
             let topics = self.scan.topics.len();
+            // What a cluster was sent for an id of another term stands in its log.
+            let stale = stale || ids.described(id) != id;
             self.scan.markers.push(Marker { producer: id, stale, topics });
         }
         self.scan.ends_for = Some(id).filter(|_| self.key == transactions::END_TXN);

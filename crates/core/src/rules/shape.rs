@@ -3,6 +3,9 @@
 /// Arrays of topics with arrays of partitions, in a request and its response. Names are those of the schema tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Partitions {
+    /// Request and response: the array that the topics stand in, each of its elements with an array of them; empty where they stand at
+    /// the root.
+    pub within: &'static str,
     /// Request: the array of topics.
     pub topics: &'static str,
     /// Request and response: the topic's name.
@@ -57,6 +60,7 @@ impl Partitions {
     /// The shape that most apis have: `Topics` with `Partitions` in both directions, named and numbered alike.
     pub const fn alike(name: &'static str, index: &'static str, ids: PartitionIds) -> Self {
         Self {
+            within: "",
             topics: "Topics",
             name,
             partitions: "Partitions",

@@ -57,7 +57,7 @@ pub fn lost(key: i16, version: i16) -> i16 {
     match (key, version) {
         (PRODUCE, ..11) => INVALID_TXN_STATE,
         (TXN_OFFSET_COMMIT, ..4) => UNKNOWN_MEMBER_ID,
-        // The administrator is told which it is: the cluster has no such producer.
+        // The administrator is told what it is: the active cluster knows no producer by that id.
         (WRITE_TXN_MARKERS, _) => UNKNOWN_PRODUCER_ID,
         // These clients keep their id when they abort: only this error makes them ask for another.
         (ADD_PARTITIONS_TO_TXN | ADD_OFFSETS_TO_TXN, _) | (END_TXN, ..END_GIVES_ID) => UNKNOWN_PRODUCER_ID,

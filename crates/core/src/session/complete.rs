@@ -4,7 +4,6 @@ use super::{
     Asked, ExchangeId, Output, Peer, Pending, Purpose, Session, View,
     dispatch::close,
     exchange::{Exchange, Part, State},
-    markers,
     members::{Came, Ghost},
     merge::{self, Answer, Unmergeable},
     positions, refuse,
@@ -421,9 +420,6 @@ fn merged(exchange: &Exchange, parts: Vec<Answer>) -> Result<Answer, Unmergeable
     let (rule, version) = (exchange.rule, exchange.version);
     let message = response_of(exchange)?;
     let body = match rule.route {
-        Route::Leaders(_) if !exchange.scan.markers.is_empty() => {
-            markers::merged(message, version, &exchange.scan, &parts, error::NOT_LEADER_OR_FOLLOWER)?
-        }
         Route::Leaders(shape) => {
             let missing = match rule.fail {
                 Fail::Partitions(_, code) if rule.key != 1 => code,

@@ -2,7 +2,10 @@
 //!
 //! Answers are bodies in the client's version and identifiers. What they hold of partitions is copied from one body to the other.
 
-use super::layout::{Key, Layout, Names};
+use super::{
+    layout::{Key, Layout, Names},
+    tell::{self, marker_of},
+};
 use crate::rules::{
     Partitions,
     request::{PartitionRef, Scan, TopicRef},
@@ -47,11 +50,13 @@ impl std::fmt::Display for Unmergeable {
     }
 }
 
-fn key_of(topic: &TopicRef) -> Key<'_> {
-    if topic.virtual_id.is_nil() {
-        Key::Name(topic.name.as_deref().unwrap_or_default().as_bytes())
-    } else {
-        Key::Id(topic.virtual_id)
+fn key_of(scan: &Scan, number: usize) -> Key<'_> {
+    let topic = &scan.topics[number];
+    let name = topic.name.as_deref().unwrap_or_default().as_bytes();
+    match scan.markers.get(marker_of(scan, number)) {
+        Some(marker) => Key::Marked(marker.producer, name),
+        None if topic.virtual_id.is_nil() => Key::Name(name),
+        None => Key::Id(topic.virtual_id),
     }
 }
 
@@ -67,7 +72,11 @@ pub(super) fn topic_entry(shape: &Partitions, topic: &TopicRef) -> Struct {
 /// The entries of answers, by the partition of the request that they belong to.
 struct Found<'a> {
     scan: &'a Scan,
-    /// Partitions (indices into the scan) by topic and index.
+    /// Topics (indices into the scan) by their keys.
+    topics: Vec<u32>,
+    /// By topic: its place among these; of topics that are called alike, that of the first one.
+    ranks: Vec<u32>,
+    /// Partitions (indices into the scan) by rank and index.
     order: Vec<u32>,
     /// By partition: which answer has its entry, and where.
     places: Vec<Place>,
@@ -83,32 +92,55 @@ struct Place {
 
 impl<'a> Found<'a> {
     fn new(scan: &'a Scan) -> Self {
+        let mut topics: Vec<u32> = (0..short(scan.topics.len())).collect();
+        topics.sort_unstable_by(|a, b| key_of(scan, *a as usize).cmp(&key_of(scan, *b as usize)));
+        let mut ranks = vec![0; topics.len()];
+        let mut rank = 0;
+        for (place, topic) in topics.iter().enumerate() {
+            let before = topics[place.saturating_sub(1)];
+            if key_of(scan, before as usize) != key_of(scan, *topic as usize) {
+                rank = short(place);
+            }
+            ranks[*topic as usize] = rank;
+        }
         let count = scan.partitions.len();
-        let mut found =
-            Self { scan, order: (0..short(count)).collect(), places: vec![Place::default(); count] };
+        let order: Vec<u32> = (0..short(count)).collect();
+        let mut found = Self { scan, topics, ranks, order, places: vec![Place::default(); count] };
         let mut order = std::mem::take(&mut found.order);
-        order.sort_unstable_by(|a, b| found.key(*a).cmp(&found.key(*b)).then(a.cmp(b)));
+        order.sort_unstable_by_key(|number| (found.spot(*number), *number));
         found.order = order;
         found
     }
 
-    fn key(&self, number: u32) -> (Key<'a>, i32) {
+    /// Rank and index of a partition.
+    fn spot(&self, number: u32) -> (u32, i32) {
         let PartitionRef { topic, index, .. } = self.scan.partitions[number as usize];
-        (key_of(&self.scan.topics[topic]), index)
+        (self.ranks[topic], index)
+    }
+
+    /// The rank of what is called so.
+    fn rank(&self, key: Key<'_>) -> Option<u32> {
+        let place = self.topics.partition_point(|topic| key_of(self.scan, *topic as usize) < key);
+        self.topics.get(place).filter(|t| key_of(self.scan, **t as usize) == key).map(|_| short(place))
     }
 
     /// Of a partition that the request names twice, the first answer is for the first one.
-    fn take(&mut self, key: (Key<'_>, i32), place: Place) {
-        let first = self.order.partition_point(|number| self.key(*number) < key);
-        for at in first..self.order.len() {
-            let number = self.order[at];
-            if self.key(number) != key {
-                return;
-            }
-            let free = &mut self.places[number as usize];
-            if free.to == 0 {
-                *free = place;
-                return;
+    fn take(&mut self, spot: (u32, i32), place: Place) {
+        let from = self.order.partition_point(|number| self.spot(*number) < spot);
+        let same = self.order[from..].partition_point(|number| self.spot(*number) == spot);
+        let same = &self.order[from..from + same];
+        let filled = same.partition_point(|number| self.places[*number as usize].to > 0);
+        if let Some(number) = same.get(filled) {
+            self.places[*number as usize] = place;
+        }
+    }
+
+    /// What was told of a partition once is told of it wherever the request names it.
+    fn spread(&mut self) {
+        for at in 1..self.order.len() {
+            let (before, number) = (self.order[at - 1], self.order[at]);
+            if self.places[number as usize].to == 0 && self.spot(before) == self.spot(number) {
+                self.places[number as usize] = self.places[before as usize];
             }
         }
     }
@@ -126,6 +158,7 @@ pub(super) fn by_partition(
     finish: impl FnOnce(&mut Struct),
 ) -> Result<Vec<u8>, Unmergeable> {
     let names = Names {
+        within: shape.within,
         items: shape.response_topics,
         name: shape.response_name,
         entries: shape.response_partitions,
@@ -136,27 +169,26 @@ pub(super) fn by_partition(
     for (number, body) in answers.iter().enumerate() {
         let layout = Layout::read(message, version, body, names)?;
         let answer = short(number);
-        layout.each(body, |topic, index, at| {
-            found.take((topic, index), Place { answer, from: at.start, to: at.end });
+        layout.each(body, |topic, entries| {
+            let Some(rank) = found.rank(topic) else { return };
+            entries.for_each(|(index, at)| {
+                found.take((rank, index), Place { answer, from: at.start, to: at.end });
+            });
         });
         envelopes.push(value::decode(message, version, &layout.envelope(body).into())?);
+    }
+    if !scan.markers.is_empty() {
+        // Brokers put markers of one producer together.
+        found.spread();
     }
     let mut root = head(envelopes);
     finish(&mut root);
     let pieces = Pieces::new(message, version);
-    let body = pieces.root(&root, (shape.response_topics, scan.topics.len()), &mut |fields, out| {
-        for (topic, numbers) in scan.by_topic() {
-            let partitions = (shape.response_partitions, numbers.len());
-            pieces.structure(fields, &topic_entry(shape, topic), partitions, out, &mut |fields, out| {
-                for number in numbers.clone() {
-                    let Place { answer, from, to } = found.places[number];
-                    match answers.get(answer as usize).filter(|_| to > 0) {
-                        Some(body) => out.extend_from_slice(&body[from as usize..to as usize]),
-                        None => pieces.element(fields, &missing(scan.partitions[number].index), out)?,
-                    }
-                }
-                Ok(())
-            })?;
+    let body = tell::write(&pieces, shape, scan, &root, true, &|_| true, &mut |_, number, fields, out| {
+        let Place { answer, from, to } = found.places[number];
+        match answers.get(answer as usize).filter(|_| to > 0) {
+            Some(body) => out.extend_from_slice(&body[from as usize..to as usize]),
+            None => pieces.element(fields, &missing(scan.partitions[number].index), out)?,
         }
         Ok(())
     })?;

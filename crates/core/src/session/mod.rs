@@ -18,7 +18,6 @@ mod exchange;
 mod fail;
 pub mod gate;
 mod layout;
-mod markers;
 pub mod members;
 mod merge;
 mod positions;
@@ -30,6 +29,7 @@ mod route;
 mod same_member;
 mod send;
 pub mod stream;
+mod tell;
 mod transactions;
 
 use crate::{

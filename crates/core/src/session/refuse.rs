@@ -8,13 +8,9 @@ use pointsman_wire::{
     tables,
     value::{Pieces, Struct},
 };
-use std::{collections::BTreeSet, ops::Range};
+use std::collections::BTreeSet;
 
-use super::{
-    dispatch::is_chosen,
-    markers,
-    merge::{self, Answer},
-};
+use super::{dispatch::is_chosen, merge::Answer, tell};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +84,6 @@ pub(super) fn partitions(
     code: i16,
     cx: Option<&Context<'_>>,
 ) -> Option<Answer> {
-    if !scan.markers.is_empty() {
-        let code = |number| is_chosen(chosen, number).then_some(code);
-        let codes: Vec<Option<i16>> = (0..scan.partitions.len()).map(code).collect();
-        return markers::answer(tables::response(api.0, api.1)?, api.1, scan, &codes).ok().map(Into::into);
-    }
     // Clients take a new leader from these two (KIP-951).
     let moved = matches!(code, error::NOT_LEADER_OR_FOLLOWER | error::FENCED_LEADER_EPOCH);
     let cx = cx.filter(|_| moved);
@@ -132,23 +123,9 @@ pub(super) fn by_partition(
     mut entry: impl FnMut(&TopicRef, usize) -> Struct,
 ) -> Option<Answer> {
     let pieces = Pieces::new(tables::response(key, version)?, version);
-    let topics = || {
-        let mine = move |(topic, numbers): (_, Range<usize>)| {
-            let count = numbers.clone().filter(|number| is_chosen(chosen, *number)).count();
-            (count > 0).then_some((topic, numbers, count))
-        };
-        scan.by_topic().filter_map(mine)
-    };
-    let body = pieces.root(root, (shape.response_topics, topics().count()), &mut |fields, out| {
-        for (topic, numbers, count) in topics() {
-            let partitions = (shape.response_partitions, count);
-            let answer = merge::topic_entry(shape, topic);
-            pieces.structure(fields, &answer, partitions, out, &mut |fields, out| {
-                let mut mine = numbers.clone().filter(|number| is_chosen(chosen, *number));
-                mine.try_for_each(|number| pieces.element(fields, &entry(topic, number), out))
-            })?;
-        }
-        Ok(())
+    let is_told = |number| is_chosen(chosen, number);
+    let body = tell::write(&pieces, shape, scan, root, false, &is_told, &mut |topic, number, fields, out| {
+        pieces.element(fields, &entry(topic, number), out)
     });
     body.ok().map(Into::into)
 }

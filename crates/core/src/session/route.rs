@@ -5,7 +5,12 @@ use super::{
 };
 use crate::{
     Now,
-    rules::{Context, Route, error, k32_describe_configs, request::PartitionRef, texts::Texts, transactions},
+    rules::{
+        Context, Route, error, k32_describe_configs,
+        request::{PartitionRef, Scan},
+        texts::Texts,
+        transactions,
+    },
     topology::{CoordinatorKind, NodeId},
 };
 use pointsman_wire::value::Struct;
@@ -95,6 +100,7 @@ impl Session {
             || !first_try
             || in_session
             || !self.gate.is_open()
+            || has_stale_marker(scan)
         {
             return None;
         }
@@ -223,6 +229,11 @@ fn coordinators(
     }
 }
 
+/// Whether one of them must not be sent, be it for partitions or not.
+fn has_stale_marker(scan: &Scan) -> bool {
+    scan.markers.iter().any(|marker| marker.stale)
+}
+
 fn leaders(
     exchange: &Exchange,
     any: NodeId,
@@ -267,11 +278,10 @@ fn leaders(
     }
     groups.retain(|_, chosen| !chosen.is_empty());
     refused.values_mut().for_each(|chosen| chosen.sort_unstable());
+    let whole = refused.is_empty() && answered.is_empty() && !has_stale_marker(scan);
     match groups.len() {
-        0 if scan.partitions.is_empty() => Target::Whole(any),
-        1 if refused.is_empty() && answered.is_empty() => {
-            Target::Whole(groups.into_keys().next().unwrap_or(any))
-        }
+        0 if whole && scan.partitions.is_empty() => Target::Whole(any),
+        1 if whole => Target::Whole(groups.into_keys().next().unwrap_or(any)),
         _ => Target::Leaders(Split { groups, refused, answered }),
     }
 }

@@ -4,7 +4,6 @@ use super::{
     ExchangeId, Link, Outgoing, Output, Peer, Pending, Purpose, Session,
     exchange::{Exchange, Merge, Part, State},
     layout::{Layout, Names},
-    markers,
     merge::Answer,
     positions, refuse,
 };
@@ -146,12 +145,12 @@ impl Session {
         self.metrics.epochs_answered.add(answered.len() as u64);
         let Some(exchange) = self.exchange(id) else { return };
         exchange.scan = scan;
-        if !exchange.scan.markers.is_empty() {
-            let parts = markers::parts(exchange, frame, groups);
-            let (Some((header, _)), Some(parts)) = (split_header(frame), parts) else { return };
-            return self.send_parts(id, header, parts.into_iter(), known, None, now, out);
-        }
-        let names = Names { items: shape.topics, entries: shape.partitions, ..Names::default() };
+        let names = Names {
+            within: shape.within,
+            items: shape.topics,
+            entries: shape.partitions,
+            ..Names::default()
+        };
         let Ok(whole) = Whole::read(exchange, frame, names, groups.len()) else { return };
         let parts = groups.into_iter().map(|(node, chosen)| {
             let mut body = Vec::new();

@@ -57,8 +57,9 @@ const TAIL: &str = "
   `CLUSTER_AUTHORIZATION_FAILED`.
 - ThrottleTimeMs passes; of a split request it is the longest. A delegation token is valid on the cluster that issued it, and its
   apis go to the active one. Telemetry may be pushed to any broker; at another cluster clients ask for the subscription again.
-- WriteTxnMarkers ends a transaction that hangs (`kafka-transactions.sh abort`). A marker for a producer id of another term, which the
-  active cluster knows nothing of, is answered with 59 `UNKNOWN_PRODUCER_ID`: DescribeProducers tells the id that it has now.
+- WriteTxnMarkers ends a transaction that hangs (`kafka-transactions.sh abort`). It takes the producer id that DescribeProducers shows; a
+  marker for one of another term is answered with 59 `UNKNOWN_PRODUCER_ID`. If the transaction hangs on the cluster that is active, DescribeProducers shows
+  by which id it can be ended.
 - ApiVersions 5 (KIP-1242) is not offered; a client that tries it is answered as Kafka does, and goes on with an older one.
 - Texts of errors pass as brokers write them.
 

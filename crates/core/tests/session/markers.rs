@@ -181,3 +181,41 @@ fn a_request_without_partitions_is_any_brokers() {
     rig.answer(&sent, &Struct::new());
     assert!(rig.reply().array("Markers").is_empty());
 }
+
+#[test]
+fn no_marker_that_the_cluster_must_not_see_is_sent_even_without_partitions() {
+    let ids = ProducerIds::new("main", 1);
+    let (before, now) = (5, ids.given(5).expect("fits"));
+    let as_logs_have_it = ids.upstream(before);
+    for stale in [before, as_logs_have_it] {
+        let mut rig = Rig::new();
+        rig.switch();
+        rig.ask(WRITE_TXN_MARKERS, 1, &request(&[(stale, vec![]), (now, vec![("orders", vec![1])])]));
+        let sent = rig.sent_one();
+        assert_eq!(sent.body.structs("Markers").map(|m| m.int("ProducerId")).collect::<Vec<_>>(), [5]);
+        rig.answer(&sent, &answer(&sent));
+        assert_eq!(told(&rig.reply()).iter().map(|t| t.0).collect::<Vec<_>>(), [now]);
+        rig.ask(WRITE_TXN_MARKERS, 1, &request(&[(stale, vec![("orders", vec![])])]));
+        assert!(rig.sent().is_empty());
+        assert!(told(&rig.reply()).is_empty());
+        rig.ask(WRITE_TXN_MARKERS, 1, &request(&[(stale, vec![("orders", vec![1])])]));
+        assert!(rig.sent().is_empty());
+        assert_eq!(told(&rig.reply()), [orders(stale, 1, 59)]);
+    }
+}
+
+#[test]
+fn what_a_broker_says_once_is_told_wherever_it_was_asked() {
+    let twice = request(&[(7, vec![("orders", vec![1, 0, 1])]), (7, vec![("orders", vec![1])])]);
+    let mut rig = Rig::new();
+    rig.ask(WRITE_TXN_MARKERS, 1, &twice);
+    for sent in rig.sent() {
+        let mut once = asked(&sent.body);
+        once.dedup();
+        let topics: Vec<Marker> = vec![(7, vec![("orders", vec![i32::try_from(once[0].2).expect("small")])])];
+        let sole = Sent { body: request(&topics), ..sent };
+        rig.answer(&sole, &answer(&sole));
+    }
+    let codes = [orders(7, 1, 102), orders(7, 0, 101), orders(7, 1, 102), orders(7, 1, 102)];
+    assert_eq!(told(&rig.reply()), codes);
+}

@@ -57,7 +57,7 @@ impl Connection {
             Err(error) => {
                 metrics.upstreams.sub(upstreams as u64);
                 let detail = format!("its sockets cannot be used on another thread: {error}");
-                End::Closed(Close { reason: CloseReason::ClientError, detail })
+                End::Closed(Close { reason: CloseReason::OutOfResources, detail })
             }
         }
     }

@@ -61,11 +61,18 @@ fn prepare(home: &Path, libs: &Path) -> Result<(), String> {
     cache::write(&home.join("libs"), &jar_list(libs)?)?;
     compile_tools(home)?;
     format_once(home, java(home, &class_path(home)?, "log4j2.properties"))?;
-    // Without the archives everything works, slower.
     if let Err(e) = train(home) {
-        eprintln!("kafka: no class-data archive, starts will be slow: {e}");
+        untrained(home, &e);
     }
     Ok(())
+}
+
+/// Without the archives everything works, slower.
+pub(super) fn untrained(home: &Path, why: &str) {
+    let home = home.display();
+    eprintln!(
+        "kafka: no class-data archive: {why}; brokers start slowly until {home} is removed, which makes it anew"
+    );
 }
 
 /// Only jars: a directory on the class path would switch the class-data archive off without a word.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::install::{fetch_jars, format_once, jar_list};
+use super::install::{fetch_jars, format_once, jar_list, untrained};
 use super::{Cluster, ClusterSpec, Kafka, Release};
 use crate::cache;
 
@@ -29,7 +29,7 @@ fn prepare(home: &Path, libs: &Path, release: Release) -> Result<(), String> {
         format_once(home, java(home, &super::install::class_path(home)?))?;
     }
     if let Err(e) = train(home, release) {
-        eprintln!("kafka {}: no class-data archive, starts will be slow: {e}", release.name());
+        untrained(home, &e);
     }
     Ok(())
 }
