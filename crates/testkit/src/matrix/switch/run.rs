@@ -109,15 +109,20 @@ impl Ground {
                 Err(why) => report.failed.push(format!("switch to {cluster}: {why}")),
             }
         }
+        stop_producers(&mut clients);
         let mut verdicts = Vec::new();
-        let ended = finish(clients);
         let [one, other] = [0, 1].map(|of| self.topics(of));
         let topics = one?.into_iter().chain(other?).collect();
-        for client in ended {
+        let mut logs = Vec::new();
+        for client in &clients {
             let [primary, secondary] = [0, 1].map(|of| self.log(of, &client.topic));
+            let (primary, secondary) = (primary?, secondary?);
+            client.wait_read(|value| primary.copies(value) > 0);
+            logs.push((primary, secondary));
+        }
+        for (client, (primary, secondary)) in stop_consumers(clients).into_iter().zip(&logs) {
             let (history, made, stuck) = (&client.history, &client.made, client.stuck);
-            let seen =
-                Seen { history, primary: &primary?, secondary: &secondary?, made, topics: &topics, stuck };
+            let seen = Seen { history, primary, secondary, made, topics: &topics, stuck };
             verdicts.push((client.library, judge(&seen)));
         }
         for ((library, _), direct) in programs.iter().zip(direct) {
@@ -136,7 +141,9 @@ impl Ground {
         for client in &mut clients {
             client.goes_on("directly", 0);
         }
-        let ended = finish(clients).into_iter();
+        stop_producers(&mut clients);
+        clients.iter().for_each(|client| client.wait_read(|_| true));
+        let ended = stop_consumers(clients).into_iter();
         Ok(ended.map(|c| if c.stuck.is_empty() { Ok(()) } else { Err(c.stuck.join("; ")) }).collect())
     }
 
@@ -207,28 +214,26 @@ fn made(topic: &str) -> String {
 
 struct Ended {
     library: Library,
-    topic: String,
     history: ClientHistory,
     made: Vec<String>,
     stuck: Vec<String>,
 }
 
-/// Stops the producers, lets the consumers read what those have left, and stops them too.
-fn finish(mut clients: Vec<Client>) -> Vec<Ended> {
-    for client in &mut clients {
+/// Stops what produces and makes topics, and waits for its end.
+fn stop_producers(clients: &mut [Client]) {
+    for client in &mut *clients {
         client.producer.stop();
         client.admin.stop();
     }
-    for client in &mut clients {
+    for client in clients {
         let done = |events: &[Event]| events.iter().any(|event| matches!(event, Event::Done { .. }));
         if client.producer.wait(CLOSE, done).is_err() {
             client.stuck.push("the producer does not end".to_owned());
         }
     }
-    for client in &clients {
-        // What is not read by then is found by the judge.
-        let _ = wait_for(LIMIT, || client.has_read_the_last());
-    }
+}
+
+fn stop_consumers(mut clients: Vec<Client>) -> Vec<Ended> {
     for client in &mut clients {
         client.consumer.stop();
     }
@@ -238,28 +243,33 @@ fn finish(mut clients: Vec<Client>) -> Vec<Ended> {
         let mut admin = ClientHistory::new(&made(&client.topic), &client.admin.finish(CLOSE), &[]);
         history.errors.append(&mut admin.errors);
         let made = admin.acks.into_iter().map(|ack| ack.value).collect();
-        Ended { library: client.library, topic: client.topic, history, made, stuck: client.stuck }
+        Ended { library: client.library, history, made, stuck: client.stuck }
     };
     clients.into_iter().map(end).collect()
 }
 
 impl Client {
-    /// Whether the last record that was acknowledged in each partition has been read.
-    fn has_read_the_last(&self) -> Result<(), String> {
-        let mut last = std::collections::BTreeMap::new();
-        self.producer.look(|events| {
-            for event in events {
-                if let Event::Ack { p, seq, .. } = event {
-                    last.insert(*p, format!("{}-{seq}", self.library.name()));
-                }
-            }
+    /// Waits until every acknowledged record that `counts` has been read. A consumer may be amid reading again what it had not committed,
+    /// so that it has read the last one is not enough. What is not read at the end of the wait is found by the judge.
+    fn wait_read(&self, counts: impl Fn(&str) -> bool) {
+        let name = self.library.name();
+        let mut wanted: HashSet<String> = self.producer.look(|events| {
+            let acked = events.iter().filter_map(|event| match event {
+                Event::Ack { seq, .. } => Some(format!("{name}-{seq}")),
+                _ => None,
+            });
+            acked.filter(|value| counts(value)).collect()
         });
-        let read = |value: &String| {
+        let _ = wait_for(LIMIT, || {
             self.consumer.look(|events| {
-                events.iter().rev().any(|event| matches!(event, Event::Rec { v, .. } if v == value))
-            })
-        };
-        if last.values().all(read) { Ok(()) } else { Err("records are missing".to_owned()) }
+                for event in events {
+                    if let Event::Rec { v, .. } = event {
+                        wanted.remove(v);
+                    }
+                }
+            });
+            if wanted.is_empty() { Ok(()) } else { Err(format!("{} records are missing", wanted.len())) }
+        });
     }
 }
 
