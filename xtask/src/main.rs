@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod coverage;
 mod fuzz;
+mod release;
 mod tables;
 mod testkit;
 mod tidy;
@@ -20,10 +21,11 @@ fn main() -> ExitCode {
         "drill" => testkit::drill(rest),
         "fuzz" => fuzz::run(rest),
         "matrix" => testkit::matrix(rest),
+        "release" => release::run(rest),
         "tables" => tables::run(rest),
         "tidy" => tidy::run(rest),
         _ => Err(format!(
-            "expected a task (bench, ci, coverage, drill, fuzz, matrix, tables, tidy), got {name:?}"
+            "expected a task (bench, ci, coverage, drill, fuzz, matrix, release, tables, tidy), got {name:?}"
         )),
     };
     match outcome {

@@ -48,14 +48,18 @@ impl Place {
 
     /// Makes a cluster active, by command.
     pub fn switch(&self, to: &str) -> Result<(), String> {
-        let admin = format!("127.0.0.1:{}", self.admin_port);
-        let output = Command::new(&self.binary).args(["switch", "--to", to, "--admin", &admin]).output();
-        let output = output.map_err(|e| format!("{}: {e}", self.binary.display()))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
+        switch(&self.binary, SocketAddr::from((Ipv4Addr::LOCALHOST, self.admin_port)), to)
     }
+}
+
+/// Tells the instance with this admin API to make a cluster active.
+pub(crate) fn switch(binary: &Path, admin: SocketAddr, to: &str) -> Result<(), String> {
+    let output = Command::new(binary).args(["switch", "--to", to, "--admin", &admin.to_string()]).output();
+    let output = output.map_err(|e| format!("{}: {e}", binary.display()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
 }
 
 /// What it is to do.

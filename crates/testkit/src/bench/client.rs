@@ -5,9 +5,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use bytes::Bytes;
+use pointsman_sandbox::client::batch::Stamp;
 use pointsman_wire::{Struct, decode_response};
 
-use super::frames::{self, CORRELATION_AT, METADATA};
+use super::frames::{self, CORRELATION_AT, INIT_PRODUCER_ID, METADATA};
 
 /// A proxy that is silent for so long has failed.
 const SILENCE: Duration = Duration::from_secs(20);
@@ -70,6 +71,16 @@ impl Client {
         let found = answer.structs("Topics").find(|t| t.i16("ErrorCode") == 0 && t.str("Name") == topic);
         let found = found.ok_or_else(|| format!("the broker knows no topic {topic}"))?;
         Ok(found.uuid("TopicId"))
+    }
+
+    /// A new producer's id and epoch, and its first sequence number.
+    pub(super) fn producer(&mut self) -> Result<Stamp, String> {
+        self.send(&frames::init_producer_id()?)?;
+        let answer = self.receive_whole(INIT_PRODUCER_ID)?;
+        match answer.i16("ErrorCode") {
+            0 => Ok(Stamp { id: answer.int("ProducerId"), epoch: answer.i16("ProducerEpoch"), sequence: 0 }),
+            code => Err(format!("a producer id: error code {code}")),
+        }
     }
 
     /// Sends a frame.

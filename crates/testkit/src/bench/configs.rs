@@ -11,6 +11,8 @@ const CONNECTIONS: usize = 1000;
 pub(super) struct Way {
     pub(super) listen: SocketAddr,
     pub(super) upstream: SocketAddr,
+    /// The broker of another cluster, which the chain begins with.
+    pub(super) other: Option<SocketAddr>,
     /// A free port for what a proxy wants besides.
     pub(super) admin: SocketAddr,
     /// Client connections that the workload makes.
@@ -28,7 +30,10 @@ impl Way {
     }
 }
 
-/// One virtual cluster of one cluster; everything else is the default.
+/// The name of the measured cluster.
+pub(super) const BROKER: &str = "broker";
+
+/// One virtual cluster of one cluster, or of two; everything else is the default.
 pub(super) fn pointsman(way: &Way) -> String {
     ours(way, &format!("advertise: {}", way.listen.ip()))
 }
@@ -39,16 +44,20 @@ pub(super) fn passthrough(way: &Way) -> String {
 }
 
 fn ours(way: &Way, what: &str) -> String {
+    let (other, chain) = match way.other {
+        Some(other) => (format!("\n  other: {{ bootstrap_servers: [{other}] }}"), format!("other, {BROKER}")),
+        None => (String::new(), BROKER.to_owned()),
+    };
     format!(
         "admin: {{ listen: {} }}
 state: {{ file: pointsman-state.json }}
 clusters:
-  broker: {{ bootstrap_servers: [{}] }}
+  {BROKER}: {{ bootstrap_servers: [{}] }}{other}
 virtual_clusters:
-  bench:
+  main:
     listen: {}
     {what}
-    chain: [broker]
+    chain: [{chain}]
 ",
         way.admin, way.upstream, way.listen,
     )
@@ -136,7 +145,7 @@ mod tests {
 
     fn way() -> Way {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Way { listen: at(1001), upstream: at(1002), admin: at(1003), clients: 4 }
+        Way { listen: at(1001), upstream: at(1002), admin: at(1003), other: None, clients: 4 }
     }
 
     #[test]
@@ -179,10 +188,12 @@ mod tests {
     #[cfg(feature = "sim")]
     #[test]
     fn pointsman_accepts_its_configuration() {
-        for (text, forwards) in [(pointsman(&way()), false), (passthrough(&way()), true)] {
+        let switched = pointsman(&Way { other: Some(way().admin), ..way() });
+        for (text, forwards) in [(pointsman(&way()), false), (switched, false), (passthrough(&way()), true)] {
+            let chain = usize::from(text.contains("other")) + 1;
             let config =
                 pointsman_core::config::Config::parse(&text, "pointsman.yaml", Path::new("/tmp")).unwrap();
-            assert_eq!((config.clusters.len(), config.virtual_clusters.len()), (1, 1));
+            assert_eq!((config.clusters.len(), config.virtual_clusters.len()), (chain, 1));
             assert_eq!(config.virtual_clusters[0].mode.passthrough().is_some(), forwards);
         }
     }

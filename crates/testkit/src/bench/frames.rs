@@ -9,6 +9,7 @@ pub(super) const PRODUCE: (i16, i16) = (0, 13);
 pub(super) const FETCH: (i16, i16) = (1, 17);
 pub(super) const METADATA: (i16, i16) = (3, 12);
 pub(super) const API_VERSIONS: (i16, i16) = (18, 4);
+pub(super) const INIT_PRODUCER_ID: (i16, i16) = (22, 5);
 
 /// Where the correlation id of a request stands, with the size in front.
 pub(super) const CORRELATION_AT: usize = 8;
@@ -21,7 +22,7 @@ const FETCH_WAIT_MS: i32 = 500;
 const FETCH_MAX: i32 = 50 << 20;
 
 /// A batch of records of `record` bytes each, which is at most `size` bytes long and holds at least one.
-pub(super) fn batch(size: usize, record: usize) -> Bytes {
+pub(super) fn batch(size: usize, record: usize, stamp: Stamp) -> Bytes {
     let one = |n: usize| {
         let value: Vec<u8> =
             (0..record).map(|i| b'a' + u8::try_from((i * 7 + n) % 26).unwrap_or(0)).collect();
@@ -30,7 +31,7 @@ pub(super) fn batch(size: usize, record: usize) -> Bytes {
     let fixed = batch::encode(&[one(0)], Stamp::NONE).len();
     // A record's own lengths and deltas take up to 16 bytes.
     let count = 1 + size.saturating_sub(fixed) / (record + 16);
-    batch::encode(&(0..count).map(one).collect::<Vec<_>>(), Stamp::NONE)
+    batch::encode(&(0..count).map(one).collect::<Vec<_>>(), stamp)
 }
 
 /// A Produce request with acks=all: the batch once for each of the partitions 0 to `partitions` − 1.
@@ -73,6 +74,13 @@ pub(super) fn api_versions() -> Result<Vec<u8>, String> {
     encode(API_VERSIONS, &body)
 }
 
+/// The request for a producer id, of a producer without transactions.
+pub(super) fn init_producer_id() -> Result<Vec<u8>, String> {
+    let body =
+        Struct::new().with("TransactionalId", Value::Null).with("ProducerId", -1).with("ProducerEpoch", -1);
+    encode(INIT_PRODUCER_ID, &body)
+}
+
 /// Metadata of one topic.
 pub(super) fn metadata(topic: &str) -> Result<Vec<u8>, String> {
     let topic = Struct::new().with("Name", topic).with("TopicId", Value::Uuid([0; 16]));
@@ -95,7 +103,7 @@ mod tests {
         for (size, record, at_least) in
             [(16 << 10, 1024, 14 << 10), (100, 100, 160), (960 << 10, 1024, 940 << 10)]
         {
-            let batch = batch(size, record);
+            let batch = batch(size, record, Stamp::NONE);
             assert!(batch.len() >= at_least && batch.len() <= size.max(200), "{size}: {}", batch.len());
             let read = batch::decode(&batch, 0).unwrap();
             assert!(read.records.iter().all(|r| r.record.value.as_ref().is_some_and(|v| v.len() == record)));
@@ -104,7 +112,7 @@ mod tests {
 
     #[test]
     fn requests_decode_to_what_was_meant() {
-        let batch = batch(100, 100);
+        let batch = batch(100, 100, Stamp::NONE);
         let frame = Bytes::from(produce([7; 16], 3, &batch).unwrap());
         let (key, version, _, client, body) = decode_request(&frame.slice(4..)).unwrap();
         assert_eq!((key, version, client.as_deref()), (0, 13, Some("bench")));

@@ -116,7 +116,7 @@ fn measure_side(
                 subjects.iter().filter(|p| options.wants(side, workload, p.subject)).collect();
             for prepared in subjects.iter().cycle().skip(round % subjects.len().max(1)).take(subjects.len()) {
                 let what = format!("{} {} {}", side.name(), workload.name(), prepared.subject.name());
-                if let Some(why) = unfit(options, workload, prepared) {
+                if let Some(why) = unfit(options, workload, prepared, broker) {
                     outcome.skipped.extend((round == 0).then(|| format!("{what}: {why}")));
                     continue;
                 }
@@ -137,7 +137,10 @@ fn measure_side(
 }
 
 /// Why a subject cannot be measured under a workload.
-fn unfit(options: &Options, workload: Workload, prepared: &Prepared) -> Option<String> {
+fn unfit(options: &Options, workload: Workload, prepared: &Prepared, broker: &Broker) -> Option<String> {
+    if prepared.subject == Subject::Switched && broker.other().is_none() {
+        return Some("there is no other cluster to switch from".to_owned());
+    }
     let threads =
         workload == Workload::Idle && options.connections > FLOOR_CONNECTIONS && prepared.is_floor();
     threads.then(|| format!("it would need two threads for each of {} connections", options.connections))
@@ -150,8 +153,8 @@ fn measure(
     broker: &Broker,
     prepared: &Prepared,
 ) -> Result<load::Measured, String> {
-    let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
-    load::run(workload, &Target { rate, ..target(options, workload, &running) })
+    let running = prepared.start(broker, load::clients(workload, options.connections))?;
+    load::run(workload, &Target { rate, ..target(options, workload, broker, &running) })
 }
 
 /// The rate of [`Workload::Half`] on this side: that of `--rate` where it cannot be found.
@@ -161,8 +164,14 @@ fn half_rate(options: &Options, side: Side, broker: &Broker, skipped: &mut Vec<S
     if !wanted {
         return options.rate;
     }
-    let direct =
-        Target { address: broker.address(), pid: None, length: options.seconds, rate: 0, connections: 0 };
+    let direct = Target {
+        address: broker.address(),
+        pid: None,
+        length: options.seconds,
+        rate: 0,
+        idempotent: broker.forgets(),
+        connections: 0,
+    };
     let found = load::half_rate(&direct);
     found
         .inspect(|rate| eprintln!("half of what a direct connection reaches: {rate} requests/s"))
@@ -172,12 +181,13 @@ fn half_rate(options: &Options, side: Side, broker: &Broker, skipped: &mut Vec<S
         })
 }
 
-fn target(options: &Options, workload: Workload, running: &subject::Running) -> Target {
+fn target(options: &Options, workload: Workload, broker: &Broker, running: &subject::Running) -> Target {
     Target {
         address: running.address,
         pid: running.pid(),
         length: options.length(workload),
         rate: options.rate,
+        idempotent: broker.forgets(),
         connections: options.connections,
     }
 }
@@ -191,8 +201,8 @@ fn profile(
 ) -> Result<(), String> {
     let prepared = subjects.first().ok_or_else(|| skipped.join("; "))?;
     let broker = Broker::start(Side::Sink)?;
-    let running = prepared.start(broker.address(), load::clients(workload, options.connections))?;
-    let list = profile::run_under_perf(workload, &target(options, workload, &running), dir)?;
+    let running = prepared.start(&broker, load::clients(workload, options.connections))?;
+    let list = profile::run_under_perf(workload, &target(options, workload, &broker, &running), dir)?;
     print(&format!("{}\n{} · {list}", proc::machine(), prepared.subject.name()))
 }
 

@@ -14,7 +14,7 @@ cargo xtask bench [options]
   --quick               one round of 1 s on the sink: produce, fetch, small, latency (about a minute)
   --rounds N            rounds, default 3; published figures need 10
   --seconds S           length of one measurement, default 3
-  --subjects a,b        of direct, splice, copy, pointsman, passthrough, nginx, haproxy, envoy; default all
+  --subjects a,b        of direct, splice, copy, pointsman, switched, passthrough, nginx, haproxy, envoy; default all
   --workloads a,b       of produce, produce-large, fetch, fetch-small, small, latency, many, hundred, slow, idle, busy, half;
                         default all
   --sides a,b           of sink, kafka; default both
@@ -35,6 +35,8 @@ pub(super) enum Subject {
     Copy,
     /// Pointsman.
     Pointsman,
+    /// Pointsman after a switch: producer ids and leader epochs are translated.
+    Switched,
     /// Pointsman that forwards bytes.
     Passthrough,
     /// nginx with its stream module.
@@ -108,7 +110,7 @@ macro_rules! names {
     };
 }
 
-names!(Subject: "direct" => Direct, "splice" => Splice, "copy" => Copy, "pointsman" => Pointsman,
+names!(Subject: "direct" => Direct, "splice" => Splice, "copy" => Copy, "pointsman" => Pointsman, "switched" => Switched,
     "passthrough" => Passthrough, "nginx" => Nginx, "haproxy" => Haproxy, "envoy" => Envoy);
 names!(Workload: "produce" => Produce, "produce-large" => ProduceLarge, "fetch" => Fetch, "fetch-small" => FetchSmall,
     "small" => Small, "latency" => Latency, "many" => Many, "hundred" => Hundred, "slow" => Slow,

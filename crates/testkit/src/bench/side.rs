@@ -16,7 +16,8 @@ const KEPT: &[(&str, &str)] =
 /// A running broker.
 #[derive(Debug)]
 pub(super) enum Broker {
-    Sink(Sink),
+    /// What is measured, and another cluster that a chain begins with.
+    Sink(Sink, Sink),
     Kafka(Box<Cluster>),
 }
 
@@ -24,16 +25,32 @@ impl Broker {
     /// Starts one with both topics, that of Fetch filled; the error is why the side is skipped.
     pub(super) fn start(side: Side) -> Result<Self, String> {
         match side {
-            Side::Sink => Sink::start().map(Self::Sink).map_err(|e| format!("sink: {e}")),
+            Side::Sink => {
+                let start = |cluster| Sink::start(cluster).map_err(|e| format!("sink: {e}"));
+                Ok(Self::Sink(start("sinksinksinksinksinksA")?, start("sinksinksinksinksinksB")?))
+            }
             Side::Kafka => kafka().map(|cluster| Self::Kafka(Box::new(cluster))),
         }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         match self {
-            Self::Sink(sink) => sink.address,
+            Self::Sink(sink, _) => sink.address,
             Self::Kafka(cluster) => cluster.address(0),
         }
+    }
+
+    /// A broker of another cluster, if there is one.
+    pub(super) fn other(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Sink(_, other) => Some(other.address),
+            Self::Kafka(_) => None,
+        }
+    }
+
+    /// Whether the same batch may come again and again from a producer that has an id: a real broker writes it once.
+    pub(super) fn forgets(&self) -> bool {
+        matches!(self, Self::Sink(..))
     }
 }
 

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use super::configs::{self, Way};
 use super::options::Subject;
+use super::side::Broker;
 use crate::cache;
 use crate::kafka::{free_ports, node_ids};
+use crate::pointsman;
 use crate::process::{Process, last_lines, run_dir, wait_for};
 use crate::proxies;
 
@@ -31,7 +33,7 @@ impl Prepared {
         let (program, module) = match subject {
             Subject::Direct => (PathBuf::new(), None),
             Subject::Splice | Subject::Copy => (this_program()?, None),
-            Subject::Pointsman | Subject::Passthrough => {
+            Subject::Pointsman | Subject::Switched | Subject::Passthrough => {
                 (binary.map_or_else(crate::build::pointsman, |b| Ok(b.to_owned()))?, None)
             }
             Subject::Nginx => proxies::nginx()?,
@@ -46,14 +48,16 @@ impl Prepared {
         matches!(self.subject, Subject::Splice | Subject::Copy)
     }
 
-    /// Starts it in front of `upstream`, ready for so many clients, and waits until a broker answers through it.
-    pub(super) fn start(&self, upstream: SocketAddr, clients: usize) -> Result<Running, String> {
+    /// Starts it in front of a broker, ready for so many clients, and waits until that one answers through it.
+    pub(super) fn start(&self, broker: &Broker, clients: usize) -> Result<Running, String> {
+        let upstream = broker.address();
         if self.subject == Subject::Direct {
             return Ok(Running { address: upstream, process: None });
         }
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let ports: Vec<SocketAddr> = free_ports(2)?.into_iter().map(local).collect();
-        let way = Way { listen: ports[0], admin: ports[1], upstream, clients };
+        let other = broker.other().filter(|_| self.subject == Subject::Switched);
+        let way = Way { listen: ports[0], admin: ports[1], upstream, other, clients };
         let dir = run_dir().join(format!("{}-{}", self.subject.name(), way.listen.port()));
         fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
         let log = dir.join("log");
@@ -65,6 +69,11 @@ impl Prepared {
         let mut running = Running { address: way.listen, process: Some(process) };
         wait_for(START_LIMIT, || running.answers(&log))
             .map_err(|e| format!("{}: {e}", self.subject.name()))?;
+        if other.is_some() {
+            // Refused until the cluster has been seen.
+            wait_for(START_LIMIT, || pointsman::switch(&self.program, way.admin, configs::BROKER))?;
+            wait_for(START_LIMIT, || running.answers(&log))?;
+        }
         Ok(running)
     }
 
@@ -72,7 +81,7 @@ impl Prepared {
         let mut command = Command::new(&self.program);
         let file = dir.join("config.yaml");
         let text = match self.subject {
-            Subject::Pointsman => configs::pointsman(way),
+            Subject::Pointsman | Subject::Switched => configs::pointsman(way),
             Subject::Passthrough => configs::passthrough(way),
             Subject::Nginx => configs::nginx(way, dir, self.module.as_deref(), proxies::is_root()),
             Subject::Haproxy => configs::haproxy(way),
@@ -81,7 +90,9 @@ impl Prepared {
         };
         cache::write(&file, &text)?;
         match self.subject {
-            Subject::Pointsman | Subject::Passthrough => command.args(["run", "-c"]).arg(file),
+            Subject::Pointsman | Subject::Switched | Subject::Passthrough => {
+                command.args(["run", "-c"]).arg(file)
+            }
             Subject::Nginx => command.arg("-p").arg(dir).arg("-c").arg(file),
             Subject::Haproxy => command.args(["-db", "-f"]).arg(file),
             Subject::Envoy => command.args(["--disable-hot-restart", "-l", "error", "-c"]).arg(file),

@@ -98,8 +98,7 @@ fn pause(length: Duration, counters: &Counters) {
 
 fn repeat(target: &Target, shape: Shape, pipeline: usize, counters: &Counters) -> Result<Client, String> {
     let mut client = Client::connect(target.address)?;
-    let topic = client.greet(shape.topic())?;
-    let mut frame = shape.encode(topic)?;
+    let mut frame = shape.begin(&mut client, target)?;
     client.send(&frame)?;
     check(&client.receive_whole(shape.api)?)?;
     let (mut sent, mut answered) = (0, 0);

@@ -24,7 +24,7 @@ pub(super) fn run(target: &Target, shape: Shape) -> Result<Measured, String> {
 /// A connection that has written something, so that a proxy has its connection to the broker too.
 fn used(target: &Target, shape: Shape) -> Result<Client, String> {
     let mut client = Client::small(target.address)?;
-    let frame = shape.encode(client.greet(shape.topic())?)?;
+    let frame = shape.begin(&mut client, target)?;
     client.send(&frame)?;
     check(&client.receive_whole(shape.api)?)?;
     Ok(client)

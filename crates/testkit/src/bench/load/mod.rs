@@ -7,6 +7,8 @@ mod open;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use pointsman_sandbox::client::batch::Stamp;
+
 use super::client::{Client, check};
 use super::frames::{self, FETCH, PRODUCE};
 use super::options::Workload;
@@ -43,6 +45,8 @@ pub(super) struct Target {
     pub(super) pid: Option<u32>,
     pub(super) length: Duration,
     pub(super) rate: u32,
+    /// Whether producers are idempotent.
+    pub(super) idempotent: bool,
     /// Connections of the workload `idle`.
     pub(super) connections: usize,
 }
@@ -91,12 +95,20 @@ impl Shape {
         if self.api.0 == PRODUCE.0 { PRODUCE_TOPIC.0 } else { FETCH_TOPIC.0 }
     }
 
-    fn encode(&self, topic: [u8; 16]) -> Result<Vec<u8>, String> {
+    /// Says hello, and makes the request.
+    fn begin(&self, client: &mut Client, target: &Target) -> Result<Vec<u8>, String> {
+        let topic = client.greet(self.topic())?;
+        let writes = self.api.0 == PRODUCE.0;
+        let stamp = if writes && target.idempotent { client.producer()? } else { Stamp::NONE };
+        self.encode(topic, stamp)
+    }
+
+    fn encode(&self, topic: [u8; 16], stamp: Stamp) -> Result<Vec<u8>, String> {
         if self.api.0 == FETCH.0 {
             let max = i32::try_from(self.size).map_err(|e| e.to_string())?;
             return frames::fetch(topic, self.partitions, max);
         }
-        frames::produce(topic, self.partitions, &frames::batch(self.size, self.record))
+        frames::produce(topic, self.partitions, &frames::batch(self.size, self.record, stamp))
     }
 }
 
@@ -151,7 +163,7 @@ pub(super) fn run(workload: Workload, target: &Target) -> Result<Measured, Strin
 fn slow(target: &Target) -> Result<Client, String> {
     let shape = Shape::fetch(4, FETCH_PARTITION);
     let mut client = Client::small(target.address)?;
-    let frame = shape.encode(client.greet(shape.topic())?)?;
+    let frame = shape.begin(&mut client, target)?;
     (0..PIPELINE).try_for_each(|_| client.send(&frame))?;
     Ok(client)
 }
@@ -163,7 +175,7 @@ pub(super) fn prepare(address: SocketAddr) -> Result<(), String> {
     let rounds = 2 * FETCH_PARTITION.unsigned_abs() as usize / BATCH;
     for (name, rounds) in [(PRODUCE_TOPIC.0, 1), (FETCH_TOPIC.0, rounds)] {
         let topic = client.greet(name)?;
-        let frame = frames::produce(topic, PARTITIONS, &frames::batch(BATCH, RECORD))?;
+        let frame = frames::produce(topic, PARTITIONS, &frames::batch(BATCH, RECORD, Stamp::NONE))?;
         let mut write = || {
             client.send(&frame)?;
             check(&client.receive_whole(PRODUCE)?)

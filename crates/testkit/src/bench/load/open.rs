@@ -65,7 +65,7 @@ pub(super) fn run(target: &Target, shape: Shape, connections: usize) -> Result<M
 
 fn open(target: &Target, shape: Shape) -> Result<(Client, Vec<u8>), String> {
     let mut client = Client::small(target.address)?;
-    let frame = shape.encode(client.greet(shape.topic())?)?;
+    let frame = shape.begin(&mut client, target)?;
     client.send(&frame)?;
     check(&client.receive_whole(shape.api)?)?;
     Ok((client, frame))

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use pointsman_sandbox::client::batch::Stamp;
 use pointsman_wire::{Struct, Value};
 
-use super::super::frames::{self, API_VERSIONS, FETCH, METADATA, PRODUCE};
+use super::super::frames::{self, API_VERSIONS, FETCH, INIT_PRODUCER_ID, METADATA, PRODUCE};
 use super::{FETCH_TOPIC, PARTITIONS, PRODUCE_TOPIC};
 
 const DESCRIBE_QUORUM: (i16, i16) = (55, 2);
 const NODE: i32 = 1;
-const CLUSTER: &str = "sinksinksinksinksinksA";
 /// What one partition holds, all of which one Fetch may ask for.
 const LOG_BYTES: usize = 4 << 20;
 const BATCH_BYTES: usize = 16 << 10;
@@ -26,7 +26,11 @@ const NOT_KNOWN: i16 = 100;
 /// Everything that the answers are made of.
 pub(super) struct Broker {
     address: SocketAddr,
+    /// Its id.
+    cluster: &'static str,
     begun: Instant,
+    /// Producer ids that were given.
+    producers: AtomicI64,
     /// Next offset of each partition of the topic that is written.
     ends: Vec<AtomicI64>,
     /// Batches one after the other from offset 0 on, and where each of them ends.
@@ -36,21 +40,23 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(super) fn new(address: SocketAddr, cluster: &'static str) -> Self {
         let (log, log_ends, log_offset) = log();
         let ends = (0..PARTITIONS).map(|_| AtomicI64::new(0)).collect();
-        Self { address, begun: Instant::now(), ends, log, log_ends, log_offset }
+        let producers = AtomicI64::new(0);
+        Self { address, cluster, begun: Instant::now(), producers, ends, log, log_ends, log_offset }
     }
 
     /// The body of the answer, or `None` for what a sink does not serve.
     pub(super) fn answer(&self, key: i16, version: i16, request: &Struct) -> Option<Struct> {
-        let served = [PRODUCE, FETCH, METADATA, API_VERSIONS, DESCRIBE_QUORUM];
+        let served = [PRODUCE, FETCH, METADATA, API_VERSIONS, INIT_PRODUCER_ID, DESCRIBE_QUORUM];
         served.iter().find(|(known, max)| *known == key && version <= *max)?;
         match key {
             0 => Some(self.produce(request)),
             1 => Some(self.fetch(request)),
             3 => Some(self.metadata(request)),
             18 => Some(self.api_versions(&served)),
+            22 => Some(self.init_producer_id()),
             55 => Some(quorum()),
             _ => None,
         }
@@ -71,6 +77,11 @@ impl Broker {
             .with("FinalizedFeaturesEpoch", moves + 1)
     }
 
+    fn init_producer_id(&self) -> Struct {
+        let id = self.producers.fetch_add(1, Ordering::Relaxed);
+        Struct::new().with("ErrorCode", 0i16).with("ProducerId", id).with("ProducerEpoch", 0i16)
+    }
+
     fn metadata(&self, request: &Struct) -> Struct {
         let broker = Struct::new()
             .with("NodeId", NODE)
@@ -83,7 +94,7 @@ impl Broker {
         let topics = topics.iter().filter(|(name, _)| wanted(name)).map(|(name, id)| topic(name, *id));
         Struct::new()
             .with("Brokers", vec![broker])
-            .with("ClusterId", CLUSTER)
+            .with("ClusterId", self.cluster)
             .with("ControllerId", NODE)
             .with("Topics", topics.collect::<Vec<_>>())
     }
@@ -176,7 +187,7 @@ fn records(batch: &Bytes) -> i64 {
 
 /// A log of many copies of one batch, each with its own first offset, which the checksum does not cover.
 fn log() -> (Bytes, Vec<usize>, i64) {
-    let batch = frames::batch(BATCH_BYTES, RECORD_BYTES);
+    let batch = frames::batch(BATCH_BYTES, RECORD_BYTES, Stamp::NONE);
     let (mut log, mut ends, mut offset) = (BytesMut::new(), Vec::new(), 0);
     while log.len() + batch.len() <= LOG_BYTES {
         log.extend_from_slice(&i64::to_be_bytes(offset));

@@ -43,11 +43,11 @@ pub(super) struct Sink {
 }
 
 impl Sink {
-    /// Starts it with a thread per core.
-    pub(super) fn start() -> io::Result<Self> {
+    /// Starts it with a thread per core, as the broker of a cluster of that id.
+    pub(super) fn start(cluster: &'static str) -> io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
-        let broker = Arc::new(Broker::new(address));
+        let broker = Arc::new(Broker::new(address, cluster));
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = (0..cores).map(|_| shard(&broker)).collect::<io::Result<Vec<_>>>()?;
         let accept = move || {

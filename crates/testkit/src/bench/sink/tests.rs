@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use bytes::Bytes;
-use pointsman_sandbox::client::batch;
+use pointsman_sandbox::client::batch::{self, Stamp};
 use pointsman_wire::{Struct, decode_response, encode_request};
 
 use super::super::frames;
@@ -21,7 +21,7 @@ fn ask(stream: &mut TcpStream, (key, version): (i16, i16), frame: &[u8]) -> Stru
 }
 
 fn connect() -> TcpStream {
-    TcpStream::connect(Sink::start().unwrap().address).unwrap()
+    TcpStream::connect(Sink::start("sink").unwrap().address).unwrap()
 }
 
 #[test]
@@ -38,14 +38,14 @@ fn it_names_one_broker_and_two_topics_in_every_version() {
         }
     }
     let answer = ask(&mut stream, frames::API_VERSIONS, &frames::api_versions().unwrap());
-    assert_eq!((answer.i16("ErrorCode"), answer.array("ApiKeys").len()), (0, 5));
+    assert_eq!((answer.i16("ErrorCode"), answer.array("ApiKeys").len()), (0, 6));
     assert!(answer.int("FinalizedFeaturesEpoch") > 0);
 }
 
 #[test]
 fn produce_is_acknowledged_with_growing_offsets() {
     let mut stream = connect();
-    let records = frames::batch(16 << 10, 1024);
+    let records = frames::batch(16 << 10, 1024, Stamp::NONE);
     let count = i64::try_from(batch::decode(&records, 0).unwrap().records.len()).unwrap();
     let frame = frames::produce(PRODUCE_TOPIC.1, PARTITIONS, &records).unwrap();
     for base in [0, count, 2 * count] {
