@@ -5,7 +5,8 @@
 //! ```
 //!
 //! What is often passed then stands together, and what is not stands apart. What the training leaves out becomes slower, so it has
-//! to be all that traffic passes: before and after a switch, in both modes, groups and transactions.
+//! to be what is passed often: produces and fetches before and after a switch, in both modes, and groups that are moved. Requests of
+//! transactions and of administrators are not in it.
 
 use std::{
     env, fs,
@@ -26,22 +27,23 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     }
     let compiler = Compiler::find()?;
     let merge = compiler.profile_tool()?;
-    let dir =
-        env::current_dir().map_err(|e| format!("release: no current directory: {e}"))?.join("target/pgo");
-    let (counts, merged) = (dir.join("counts"), dir.join("merged.profdata"));
-    // Counts of another build would be merged with those of this one.
-    let _ = fs::remove_dir_all(&counts);
+    let dir = workspace().join("target/pgo");
+    let (counts, merged, led) = (dir.join("counts"), dir.join("merged.profdata"), dir.join("led"));
+    // Counts of another build would be merged with those of this one, and what other counts have led would be taken for made.
+    for old in [&counts, &led] {
+        let _ = fs::remove_dir_all(old);
+    }
     println!("==> a build that counts");
     let counting =
         compiler.build(&dir.join("counting"), &format!("-Cprofile-generate={}", counts.display()))?;
     println!("==> its use");
-    call(Command::new("cargo").args(BENCH.split(' ')).arg(&counting))?;
+    call(Command::new("cargo").args(BENCH.split(' ')).arg(&counting).current_dir(workspace()))?;
     for demo in DEMOS {
         call(Command::new(&counting).args(demo.split(' ')))?;
     }
     call(Command::new(merge).arg("merge").arg("-o").arg(&merged).arg(&counts))?;
     println!("==> the build that is led by it");
-    let built = compiler.build(&dir.join("led"), &format!("-Cprofile-use={}", merged.display()))?;
+    let built = compiler.build(&led, &format!("-Cprofile-use={}", merged.display()))?;
     let shipped = dir.join(BINARY);
     fs::copy(&built, &shipped).map_err(|e| format!("release: {}: {e}", shipped.display()))?;
     call(Command::new(&shipped).arg("--version"))?;
@@ -78,10 +80,18 @@ impl Compiler {
         let flags = env::var("RUSTFLAGS").unwrap_or_default();
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--release", "--locked", "--bin", BINARY, "--target", &self.host]);
-        cargo.arg("--target-dir").arg(target_dir).env("RUSTFLAGS", format!("{flags} {flag}"));
+        cargo
+            .current_dir(workspace())
+            .arg("--target-dir")
+            .arg(target_dir)
+            .env("RUSTFLAGS", format!("{flags} {flag}"));
         call(&mut cargo)?;
         Ok(target_dir.join(&self.host).join("release").join(BINARY))
     }
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is a member of the workspace")
 }
 
 fn call(command: &mut Command) -> Result<(), String> {

@@ -556,12 +556,14 @@ pub(crate) fn complete(
         let foreign = id.filter(|id| scan.foreign_ids.binary_search(id).is_ok());
         known.extend(foreign.and_then(|id| topic_of(id, cx).1).map(|real| (event.at, real)));
     })?;
+    let mut foreign_no_more = Vec::with_capacity(known.len());
     for (at, real) in known {
         let Some(place) = body.get_mut(at..at + 16) else { continue };
-        let virtual_id = Uuid::from_slice(place).unwrap_or_default();
+        foreign_no_more.push(Uuid::from_slice(place).unwrap_or_default());
         place.copy_from_slice(real.as_bytes());
-        scan.foreign_ids.retain(|id| *id != virtual_id);
     }
+    foreign_no_more.sort_unstable();
+    scan.foreign_ids.retain(|id| foreign_no_more.binary_search(id).is_err());
     Ok(())
 }
 

@@ -4,8 +4,9 @@ use super::{
     Asked, ExchangeId, Output, Peer, Pending, Purpose, Session, View,
     dispatch::close,
     exchange::{Exchange, Part, State},
+    layout::Key,
     members::{Came, Ghost},
-    merge::{self, Answer, Unmergeable},
+    merge::{self, Answer, Spots, Unmergeable},
     positions, refuse,
     rejoin::{HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP},
 };
@@ -14,7 +15,6 @@ use crate::{
     metrics::CloseReason,
     rules::{
         Context, Fail, Route, Side, error, k03_metadata, k10_find_coordinator,
-        request::PartitionRef,
         response::{self, Translated},
         transactions,
     },
@@ -32,6 +32,7 @@ use pointsman_wire::{
     value::{self, Struct},
 };
 use std::collections::VecDeque;
+use uuid::Uuid;
 
 const PRODUCE: i16 = 0;
 
@@ -148,22 +149,17 @@ impl Session {
         let Some(exchange) = self.awaited(id, seen) else { return Ok(()) };
         let scan = &exchange.scan;
         let body = value::decode(response_of(exchange)?, exchange.version, body)?;
-        // Brokers answer in the order of the request: the next one is looked for from there.
-        let (asked, mut next) = (&scan.partitions, 0);
+        let spots = Spots::new(scan);
         for told in body.structs("Responses") {
-            let (name, id) = (told.str("Name"), told.uuid("TopicId"));
-            let is_meant = |p: &PartitionRef| {
-                let asked = &scan.topics[p.topic];
-                let by_id = !asked.virtual_id.is_nil() && *asked.virtual_id.as_bytes() == id;
-                by_id || (asked.virtual_id.is_nil() && asked.name.as_deref() == Some(name))
-            };
+            let id = Uuid::from_bytes(told.uuid("TopicId"));
+            let key = if id.is_nil() { Key::Name(told.str("Name").as_bytes()) } else { Key::Id(id) };
+            let Some(rank) = spots.rank(key) else { continue };
             for partition in told.structs("PartitionResponses") {
                 let (index, code) = (partition.i32("Index"), partition.i16("ErrorCode"));
-                let is_it = |at: &usize| asked[*at].index == index && is_meant(&asked[*at]);
-                let Some(at) = (next..asked.len()).chain(0..next).find(is_it) else { continue };
-                next = at + 1;
-                let topic = scan.topics[asked[at].topic].name.as_ref();
-                if let Some((producer, topic)) = asked[at].producer.zip(topic) {
+                let Some(number) = spots.at((rank, index)).first() else { continue };
+                let asked = scan.partitions[*number as usize];
+                let topic = scan.topics[asked.topic].name.as_ref();
+                if let Some((producer, topic)) = asked.producer.zip(topic) {
                     self.gate.answered(producer, topic, index, code, now);
                 }
             }

@@ -69,15 +69,62 @@ pub(super) fn topic_entry(shape: &Partitions, topic: &TopicRef) -> Struct {
     }
 }
 
-/// The entries of answers, by the partition of the request that they belong to.
-struct Found<'a> {
+/// The partitions of a request, to be found by their topic and index.
+pub(super) struct Spots<'a> {
     scan: &'a Scan,
     /// Topics (indices into the scan) by their keys.
     topics: Vec<u32>,
     /// By topic: its place among these; of topics that are called alike, that of the first one.
     ranks: Vec<u32>,
-    /// Partitions (indices into the scan) by rank and index.
+    /// Partitions (indices into the scan) by spot.
     order: Vec<u32>,
+}
+
+/// Rank of the topic, and index.
+type Spot = (u32, i32);
+
+impl<'a> Spots<'a> {
+    pub(super) fn new(scan: &'a Scan) -> Self {
+        let mut topics: Vec<u32> = (0..short(scan.topics.len())).collect();
+        topics.sort_unstable_by(|a, b| key_of(scan, *a as usize).cmp(&key_of(scan, *b as usize)));
+        let mut ranks = vec![0; topics.len()];
+        let mut rank = 0;
+        for (place, topic) in topics.iter().enumerate() {
+            let before = topics[place.saturating_sub(1)];
+            if key_of(scan, before as usize) != key_of(scan, *topic as usize) {
+                rank = short(place);
+            }
+            ranks[*topic as usize] = rank;
+        }
+        let mut spots = Self { scan, topics, ranks, order: Vec::new() };
+        let mut order: Vec<u32> = (0..short(scan.partitions.len())).collect();
+        order.sort_unstable_by_key(|number| (spots.of(*number), *number));
+        spots.order = order;
+        spots
+    }
+
+    fn of(&self, number: u32) -> Spot {
+        let PartitionRef { topic, index, .. } = self.scan.partitions[number as usize];
+        (self.ranks[topic], index)
+    }
+
+    /// The rank of what is called so.
+    pub(super) fn rank(&self, key: Key<'_>) -> Option<u32> {
+        let place = self.topics.partition_point(|topic| key_of(self.scan, *topic as usize) < key);
+        self.topics.get(place).filter(|t| key_of(self.scan, **t as usize) == key).map(|_| short(place))
+    }
+
+    /// The partitions at a spot: several, if the request names one several times.
+    pub(super) fn at(&self, spot: Spot) -> &[u32] {
+        let from = self.order.partition_point(|number| self.of(*number) < spot);
+        let count = self.order[from..].partition_point(|number| self.of(*number) == spot);
+        &self.order[from..from + count]
+    }
+}
+
+/// The entries of answers, by the partition of the request that they belong to.
+struct Found<'a> {
+    spots: Spots<'a>,
     /// By partition: which answer has its entry, and where.
     places: Vec<Place>,
 }
@@ -92,43 +139,12 @@ struct Place {
 
 impl<'a> Found<'a> {
     fn new(scan: &'a Scan) -> Self {
-        let mut topics: Vec<u32> = (0..short(scan.topics.len())).collect();
-        topics.sort_unstable_by(|a, b| key_of(scan, *a as usize).cmp(&key_of(scan, *b as usize)));
-        let mut ranks = vec![0; topics.len()];
-        let mut rank = 0;
-        for (place, topic) in topics.iter().enumerate() {
-            let before = topics[place.saturating_sub(1)];
-            if key_of(scan, before as usize) != key_of(scan, *topic as usize) {
-                rank = short(place);
-            }
-            ranks[*topic as usize] = rank;
-        }
-        let count = scan.partitions.len();
-        let order: Vec<u32> = (0..short(count)).collect();
-        let mut found = Self { scan, topics, ranks, order, places: vec![Place::default(); count] };
-        let mut order = std::mem::take(&mut found.order);
-        order.sort_unstable_by_key(|number| (found.spot(*number), *number));
-        found.order = order;
-        found
-    }
-
-    /// Rank and index of a partition.
-    fn spot(&self, number: u32) -> (u32, i32) {
-        let PartitionRef { topic, index, .. } = self.scan.partitions[number as usize];
-        (self.ranks[topic], index)
-    }
-
-    /// The rank of what is called so.
-    fn rank(&self, key: Key<'_>) -> Option<u32> {
-        let place = self.topics.partition_point(|topic| key_of(self.scan, *topic as usize) < key);
-        self.topics.get(place).filter(|t| key_of(self.scan, **t as usize) == key).map(|_| short(place))
+        Self { spots: Spots::new(scan), places: vec![Place::default(); scan.partitions.len()] }
     }
 
     /// Of a partition that the request names twice, the first answer is for the first one.
-    fn take(&mut self, spot: (u32, i32), place: Place) {
-        let from = self.order.partition_point(|number| self.spot(*number) < spot);
-        let same = self.order[from..].partition_point(|number| self.spot(*number) == spot);
-        let same = &self.order[from..from + same];
+    fn take(&mut self, spot: Spot, place: Place) {
+        let same = self.spots.at(spot);
         let filled = same.partition_point(|number| self.places[*number as usize].to > 0);
         if let Some(number) = same.get(filled) {
             self.places[*number as usize] = place;
@@ -137,9 +153,9 @@ impl<'a> Found<'a> {
 
     /// What was told of a partition once is told of it wherever the request names it.
     fn spread(&mut self) {
-        for at in 1..self.order.len() {
-            let (before, number) = (self.order[at - 1], self.order[at]);
-            if self.places[number as usize].to == 0 && self.spot(before) == self.spot(number) {
+        for pair in self.spots.order.windows(2) {
+            let [before, number] = [pair[0], pair[1]];
+            if self.places[number as usize].to == 0 && self.spots.of(before) == self.spots.of(number) {
                 self.places[number as usize] = self.places[before as usize];
             }
         }
@@ -170,7 +186,7 @@ pub(super) fn by_partition(
         let layout = Layout::read(message, version, body, names)?;
         let answer = short(number);
         layout.each(body, |topic, entries| {
-            let Some(rank) = found.rank(topic) else { return };
+            let Some(rank) = found.spots.rank(topic) else { return };
             entries.for_each(|(index, at)| {
                 found.take((rank, index), Place { answer, from: at.start, to: at.end });
             });

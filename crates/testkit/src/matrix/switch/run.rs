@@ -111,8 +111,6 @@ impl Ground {
         }
         stop_producers(&mut clients);
         let mut verdicts = Vec::new();
-        let [one, other] = [0, 1].map(|of| self.topics(of));
-        let topics = one?.into_iter().chain(other?).collect();
         let mut logs = Vec::new();
         for client in &clients {
             let [primary, secondary] = [0, 1].map(|of| self.log(of, &client.topic));
@@ -120,7 +118,10 @@ impl Ground {
             client.wait_read(|value| primary.copies(value) > 0);
             logs.push((primary, secondary));
         }
-        for (client, (primary, secondary)) in stop_consumers(clients).into_iter().zip(&logs) {
+        let ended = end(clients);
+        let [one, other] = [0, 1].map(|of| self.topics(of));
+        let topics = one?.into_iter().chain(other?).collect();
+        for (client, (primary, secondary)) in ended.into_iter().zip(&logs) {
             let (history, made, stuck) = (&client.history, &client.made, client.stuck);
             let seen = Seen { history, primary, secondary, made, topics: &topics, stuck };
             verdicts.push((client.library, judge(&seen)));
@@ -143,7 +144,7 @@ impl Ground {
         }
         stop_producers(&mut clients);
         clients.iter().for_each(|client| client.wait_read(|_| true));
-        let ended = stop_consumers(clients).into_iter();
+        let ended = end(clients).into_iter();
         Ok(ended.map(|c| if c.stuck.is_empty() { Ok(()) } else { Err(c.stuck.join("; ")) }).collect())
     }
 
@@ -219,7 +220,7 @@ struct Ended {
     stuck: Vec<String>,
 }
 
-/// Stops what produces and makes topics, and waits for its end.
+/// Stops what produces and makes topics, and waits for the end of the former.
 fn stop_producers(clients: &mut [Client]) {
     for client in &mut *clients {
         client.producer.stop();
@@ -233,7 +234,8 @@ fn stop_producers(clients: &mut [Client]) {
     }
 }
 
-fn stop_consumers(mut clients: Vec<Client>) -> Vec<Ended> {
+/// Stops the consumers, and waits for the end of everything.
+fn end(mut clients: Vec<Client>) -> Vec<Ended> {
     for client in &mut clients {
         client.consumer.stop();
     }
