@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pointsman_testkit::kafka::{Cluster, ClusterSpec};
+use pointsman_testkit::process::wait_for;
 use pointsman_testkit::skip::kafka_or_skip;
 
 #[test]
@@ -12,7 +13,12 @@ fn brokers_die_freeze_and_come_back() {
     let mut cluster = Cluster::start(&kafka, ClusterSpec::new("launcher", 3)).unwrap();
     eprintln!("3 brokers in {:?}", begun.elapsed());
     cluster.create_topic("t", 2, 3, &[("min.insync.replicas", "2")]).unwrap();
-    assert_eq!(kafka.admin().unwrap().list_topics(&cluster.bootstrap()).unwrap(), ["t"]);
+    // The broker that is asked hears of it a moment after the controller has made it.
+    let listed = || match kafka.admin()?.list_topics(&cluster.bootstrap())? {
+        topics if topics == ["t"] => Ok(()),
+        topics => Err(format!("{topics:?}")),
+    };
+    wait_for(Duration::from_secs(60), listed).unwrap();
 
     let pids: Vec<_> = (0..3).map(|b| cluster.pid(b)).collect();
     cluster.kill(&[0, 1]);
