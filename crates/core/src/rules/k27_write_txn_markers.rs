@@ -4,25 +4,16 @@
 use super::{Fail, Partitions, Route, Rule, error, shape::PartitionIds};
 use pointsman_wire::tables::write_txn_markers_request as ids;
 
-/// Of each marker.
 const PARTITIONS: Partitions = Partitions {
     within: "Markers",
-    topics: "Topics",
-    name: "Name",
-    partitions: "PartitionIndexes",
-    index: "",
-    response_topics: "Topics",
-    response_name: "Name",
-    response_partitions: "Partitions",
-    response_index: "PartitionIndex",
-    response_error: "ErrorCode",
-    ids: PartitionIds {
-        name: ids::MARKERS_TOPICS_NAME,
-        topic_id: PartitionIds::NONE,
-        index: ids::MARKERS_TOPICS_PARTITION_INDEXES,
-        records: PartitionIds::NONE,
-        current_epoch: PartitionIds::NONE,
-    },
+    ..Partitions::numbers(
+        "Name",
+        PartitionIds {
+            name: ids::MARKERS_TOPICS_NAME,
+            index: ids::MARKERS_TOPICS_PARTITION_INDEXES,
+            ..PartitionIds::NOTHING
+        },
+    )
 };
 
 pub(super) const RULE: Rule =

@@ -73,6 +73,12 @@ impl Partitions {
             ids,
         }
     }
+
+    /// The same, but that a partition of the request is its number alone.
+    pub const fn numbers(name: &'static str, ids: PartitionIds) -> Self {
+        let partitions = "PartitionIndexes";
+        Self { partitions, index: "", response_index: "PartitionIndex", ..Self::alike(name, "", ids) }
+    }
 }
 
 /// An array of keys (group ids, transactional ids) in a request, and of results by key in its response.

@@ -149,15 +149,16 @@ impl Session {
         let Some(exchange) = self.awaited(id, seen) else { return Ok(()) };
         let scan = &exchange.scan;
         let body = value::decode(response_of(exchange)?, exchange.version, body)?;
-        let spots = Spots::new(scan);
+        let (spots, mut told_of) = (Spots::new(scan), vec![false; scan.partitions.len()]);
         for told in body.structs("Responses") {
             let id = Uuid::from_bytes(told.uuid("TopicId"));
             let key = if id.is_nil() { Key::Name(told.str("Name").as_bytes()) } else { Key::Id(id) };
             let Some(rank) = spots.rank(key) else { continue };
             for partition in told.structs("PartitionResponses") {
                 let (index, code) = (partition.i32("Index"), partition.i16("ErrorCode"));
-                let Some(number) = spots.at((rank, index)).first() else { continue };
-                let asked = scan.partitions[*number as usize];
+                let Some(number) = spots.next((rank, index), |number| told_of[number]) else { continue };
+                told_of[number] = true;
+                let asked = scan.partitions[number];
                 let topic = scan.topics[asked.topic].name.as_ref();
                 if let Some((producer, topic)) = asked.producer.zip(topic) {
                     self.gate.answered(producer, topic, index, code, now);

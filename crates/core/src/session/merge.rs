@@ -114,11 +114,13 @@ impl<'a> Spots<'a> {
         self.topics.get(place).filter(|t| key_of(self.scan, **t as usize) == key).map(|_| short(place))
     }
 
-    /// The partitions at a spot: several, if the request names one several times.
-    pub(super) fn at(&self, spot: Spot) -> &[u32] {
+    /// The partition at a spot. Of one that the request names several times, the first that nothing was told of yet: what is told is
+    /// told of them one after the other.
+    pub(super) fn next(&self, spot: Spot, is_told: impl Fn(usize) -> bool) -> Option<usize> {
         let from = self.order.partition_point(|number| self.of(*number) < spot);
-        let count = self.order[from..].partition_point(|number| self.of(*number) == spot);
-        &self.order[from..from + count]
+        let rest = &self.order[from..];
+        let next = rest.partition_point(|n| self.of(*n) == spot && is_told(*n as usize));
+        rest.get(next).filter(|n| self.of(**n) == spot).map(|n| *n as usize)
     }
 }
 
@@ -142,12 +144,9 @@ impl<'a> Found<'a> {
         Self { spots: Spots::new(scan), places: vec![Place::default(); scan.partitions.len()] }
     }
 
-    /// Of a partition that the request names twice, the first answer is for the first one.
     fn take(&mut self, spot: Spot, place: Place) {
-        let same = self.spots.at(spot);
-        let filled = same.partition_point(|number| self.places[*number as usize].to > 0);
-        if let Some(number) = same.get(filled) {
-            self.places[*number as usize] = place;
+        if let Some(number) = self.spots.next(spot, |number| self.places[number].to > 0) {
+            self.places[number] = place;
         }
     }
 

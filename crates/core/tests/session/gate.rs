@@ -2,10 +2,11 @@
 //! new cluster before the one that was failed.
 
 use crate::{
-    bodies::{Places, code, errors, good, places, produce},
+    bodies::{Places, batch, code, errors, good, places, produce},
     harness::{Rig, observation, topic},
 };
 use pointsman_core::session::Session;
+use pointsman_wire::value::Struct;
 use std::sync::Arc;
 
 const ONE: Places<'static> = &[("orders", &[0])];
@@ -94,6 +95,50 @@ fn a_failed_batch_that_the_broker_refuses_is_waited_for_again() {
         send(&mut rig, ONE, 11);
         assert_eq!(errors(0, &rig.reply()), [code("orders", 0, 6)]);
     }
+}
+
+/// Sends two batches in one request to one broker, which answers the other way round, each with its code.
+fn answered_backwards(rig: &mut Rig, batches: [(i32, i32); 2], codes: [i16; 2]) {
+    let mut request = produce(&[("orders", &batches.map(|batch| batch.0))], -1, None);
+    for topic in request.structs_mut("TopicData") {
+        for (partition, (_, sequence)) in topic.structs_mut("PartitionData").zip(batches) {
+            partition.set("Records", batch(Some((7, 0, sequence))));
+        }
+    }
+    rig.ask(0, 9, &request);
+    let sent = rig.sent_one();
+    let told = |index: i32, code| Struct::new().with("Index", index).with("ErrorCode", code);
+    let told = [told(batches[1].0, codes[1]), told(batches[0].0, codes[0])];
+    let topic = Struct::new().with("Name", "orders").with("PartitionResponses", told.to_vec());
+    rig.answer(&sent, &Struct::new().with("Responses", vec![topic]));
+    rig.reply();
+}
+
+#[test]
+fn a_broker_answers_in_whatever_order() {
+    let mut rig = Rig::new();
+    answered_backwards(&mut rig, [(0, 10), (2, 10)], [6, 0]);
+    send(&mut rig, &[("orders", &[2])], 11);
+    assert_eq!(rig.sent().len(), 1, "it was taken");
+    send(&mut rig, ONE, 11);
+    assert!(rig.sent().is_empty(), "10 has to come again");
+}
+
+#[test]
+fn of_a_partition_that_is_named_twice_each_batch_has_its_own_answer() {
+    let mut rig = Rig::new();
+    answered_backwards(&mut rig, [(0, 10), (0, 11)], [6, 6]);
+    send(&mut rig, ONE, 12);
+    assert!(rig.sent().is_empty());
+    for sequence in [10, 11] {
+        send(&mut rig, ONE, 12);
+        assert!(rig.sent().is_empty(), "{sequence} has to come again");
+        send(&mut rig, ONE, sequence);
+        let sent = rig.sent_one();
+        rig.answer(&sent, &good(&sent));
+    }
+    send(&mut rig, ONE, 12);
+    assert_eq!(rig.sent().len(), 1);
 }
 
 #[test]
