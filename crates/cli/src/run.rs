@@ -57,11 +57,13 @@ fn switch_off() {
 async fn serve(file: &Path) -> Result<(), String> {
     let config = reload::load(file).map_err(|e| e.to_string())?;
     config.warnings().iter().for_each(|warning| warn!("{warning}"));
-    let running = Running::start_from(config, file.to_owned()).await.map_err(|e| e.to_string())?;
+    // Before a port is open: who sees it may end the process, and that must be in order.
     let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let running = Running::start_from(config, file.to_owned()).await.map_err(|e| e.to_string())?;
     let ended_by = tokio::select! {
         _ = terminate.recv() => "SIGTERM",
-        _ = tokio::signal::ctrl_c() => "SIGINT",
+        _ = interrupt.recv() => "SIGINT",
     };
     info!("{ended_by}: no new connections; requests in flight have {DRAIN:?}");
     running.stop().await;
